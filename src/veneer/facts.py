@@ -1,0 +1,97 @@
+"""Facts: what layers learn about a request, left where others can read it.
+
+A fact is a small frozen record, kept under its own type in one entry of the ASGI scope. The entry is
+opened once, by the outermost layer, and survives copies of the scope made below it, so that what an
+inner layer puts is seen by the outer ones. Anybody may add types of their own: subclass `RequestFact`
+for what is known before the call goes on, `ResponseFact` for what is known only from the answer.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any, TypeVar
+
+import msgspec
+
+SCOPE_KEY = "veneer.facts"
+
+
+class RequestFact(msgspec.Struct, frozen=True):
+    """Known on the way in: a layer that reads one must stand below the layer that writes it."""
+
+
+class ResponseFact(msgspec.Struct, frozen=True):
+    """Known on the way out: a layer that reads one must stand above the layer that writes it."""
+
+
+class RequestId(RequestFact, frozen=True):
+    """The id of this request, and the one that its client gave, if that is to be kept."""
+
+    value: str
+    client: str | None = None
+
+
+class Usage(ResponseFact, frozen=True, kw_only=True):
+    """The tokens that the upstream says it used; subsets are contained in their totals.
+
+    `cached_input_tokens` and `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens` of
+    `output_tokens`, as in OpenAI's usage object; `seconds` is audio billed by its length.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    output_image_tokens: int = 0
+    seconds: float = 0.0
+    malformed: bool = False
+
+
+class Relayed(ResponseFact, frozen=True, kw_only=True):
+    """What the relay saw of an answer.
+
+    `observed` is whether its body could be read (JSON or events, within bounds, not compressed);
+    `complete`, whether it came to its proper end; `events` counts the events of a stream.
+    """
+
+    stream: bool
+    observed: bool
+    complete: bool
+    events: int = 0
+
+
+class Route(ResponseFact, frozen=True, kw_only=True):
+    """Where a call went: the target's name, its status and request id, seconds until its header."""
+
+    target: str
+    status: int
+    request_id: str | None = None
+    seconds: float = 0.0
+
+
+Fact = RequestFact | ResponseFact
+F = TypeVar("F")
+
+
+def open_in(scope: MutableMapping[str, Any]) -> dict[type, Any]:
+    """Give the scope an empty set of facts of its own and return it."""
+    facts: dict[type, Any] = {}
+    scope[SCOPE_KEY] = facts
+    return facts
+
+
+def put(scope: MutableMapping[str, Any], fact: object) -> None:
+    """Leave a fact under its type, replacing an earlier one of the same type."""
+    facts = scope.get(SCOPE_KEY)
+    if facts is None:
+        facts = open_in(scope)
+    facts[type(fact)] = fact
+
+
+def get(scope: MutableMapping[str, Any], kind: type[F]) -> F | None:
+    """Return the fact of this type, or None where nobody has put one."""
+    facts = scope.get(SCOPE_KEY)
+    return None if facts is None else facts.get(kind)
