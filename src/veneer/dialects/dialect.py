@@ -1,0 +1,47 @@
+"""The record that a dialect is: everything that one API says in its own way."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from veneer.dialects.kinds import Kind
+from veneer.facts import RequestFact
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How a dialect says one kind of failure.
+
+    `retry` is what OpenAI's clients are told in `x-should-retry`; None leaves it to their own rule.
+    """
+
+    status: int
+    type: str
+    code: str | None = None
+    retry: bool | None = None
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One failure, ready to be rendered."""
+
+    form: Form
+    message: str
+    param: str | None
+    request_id: str | None
+
+
+class Dialect(RequestFact, frozen=True, kw_only=True):
+    """How an API speaks; layers ask it and never branch on its name.
+
+    `forms` has a form for every `Kind`; `body` renders the error envelope, `event` the one event that
+    ends a broken stream of the operation named by its second argument.
+    `request_id_headers` are the response fields that carry the request's id; `version` is the API
+    version field and value, if the API sends one; `exposed` names the fields that a browser may read.
+    """
+
+    name: str
+    forms: Mapping[Kind, Form]
+    body: Callable[[Failure], bytes]
+    event: Callable[[Failure, str], bytes]
+    request_id_headers: Sequence[bytes]
+    version: tuple[bytes, bytes] | None = None
+    exposed: Sequence[str] = ()

@@ -1,0 +1,61 @@
+"""Errors: what a layer answers when it refuses; an error is an ASGI app."""
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from veneer import facts
+from veneer.dialects import OPENAI, Dialect, Failure, Kind
+from veneer.facts import RequestId
+
+
+class BrokenResponseError(Exception):
+    """An upstream's answer that began and cannot be completed; whoever began it must cut it off."""
+
+
+class Error(msgspec.Struct, frozen=True):
+    """A refusal or a failure, to be said in the dialect of the request.
+
+    `message` is for the client: one sentence, nothing secret. `param` names the offending member of
+    the request. `headers` are added to the response; `status` replaces the dialect's own where an
+    upstream's is to be kept.
+    """
+
+    kind: Kind
+    message: str
+    param: str | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    status: int | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the whole response: envelope, status, and advice on retrying."""
+        dialect, failure = self.in_dialect(scope)
+        body = dialect.body(failure)
+        headers = [
+            (b"content-type", b"application/json; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            *self.headers,
+        ]
+        if failure.form.retry is not None:
+            headers.append((b"x-should-retry", b"true" if failure.form.retry else b"false"))
+        status = self.status or failure.form.status
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+    def event(self, scope: Scope, operation: str) -> bytes:
+        """Return the event that ends a stream of this operation when it cannot go on."""
+        dialect, failure = self.in_dialect(scope)
+        return dialect.event(failure, operation)
+
+    def in_dialect(self, scope: Scope) -> tuple[Dialect, Failure]:
+        """Return the request's dialect, and this error in its words."""
+        dialect = facts.get(scope, Dialect) or OPENAI
+        request_id = facts.get(scope, RequestId)
+        failure = Failure(
+            dialect.forms[self.kind],
+            self.message,
+            self.param,
+            None if request_id is None else request_id.value,
+        )
+        return dialect, failure

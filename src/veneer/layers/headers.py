@@ -1,0 +1,105 @@
+"""Headers: a request id, the API's version, timing and CORS on every response.
+
+Stands outermost, so that every error below has a request id. Reads nothing; writes `RequestId` and
+`Dialect`.
+"""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from veneer import facts
+from veneer.dialects import OPENAI, Dialect
+from veneer.facts import RequestId, Route
+from veneer.layer import Layer
+from veneer.wire import fields
+from veneer.wire.ids import request_id
+
+CLIENT_ID = b"x-client-request-id"
+CLIENT_ID_LENGTH = 512
+
+
+class HeadersMiddleware(Layer):
+    """Stamps every response with who answered, how, and in what time.
+
+    `dialect` is how this API speaks; everything below asks it. `client_ids` keeps the
+    `X-Client-Request-Id` that a client sends (up to 512 visible characters) and echoes it; our own id
+    never comes from a client. `server_timing` adds the field of that name (W3C Server Timing).
+    `cors_origins` are those whose scripts may call: `["*"]` for all, none for no CORS at all; where
+    it is on, preflights are answered here and need no key.
+    """
+
+    writes = (RequestId, Dialect)
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        dialect: Dialect = OPENAI,
+        client_ids: bool = False,
+        server_timing: bool = True,
+        cors_origins: Sequence[str] = (),
+    ) -> None:
+        if cors_origins:
+            app = CORSMiddleware(
+                app,
+                allow_origins=cors_origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=dialect.exposed,
+            )
+        super().__init__(app)
+        self._dialect = dialect
+        self._client_ids = client_ids
+        self._server_timing = server_timing
+        version = () if dialect.version is None else (dialect.version,)
+        self._constant = [*version]
+        self._replaced = frozenset([
+            *dialect.request_id_headers,
+            *(name for name, _ in version),
+            CLIENT_ID,
+        ])
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add our fields to the start of its response."""
+        started = perf_counter()
+        known = scope[facts.SCOPE_KEY]
+        client_id = self._client_id(scope) if self._client_ids else None
+        own_id = request_id()
+        known[RequestId] = RequestId(own_id, client_id)
+        known[Dialect] = self._dialect
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seconds = perf_counter() - started
+                headers = [
+                    pair for pair in message.get("headers", ()) if pair[0] not in self._replaced
+                ]
+                headers += [(name, own_id.encode()) for name in self._dialect.request_id_headers]
+                headers += self._constant
+                if client_id is not None:
+                    headers.append((CLIENT_ID, client_id.encode()))
+                if fields.get(headers, b"openai-processing-ms") is None:
+                    headers.append((b"openai-processing-ms", b"%d" % (seconds * 1000)))
+                if self._server_timing:
+                    headers.append((b"server-timing", timing(seconds, known.get(Route))))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    @staticmethod
+    def _client_id(scope: Scope) -> str | None:
+        value = fields.get(scope["headers"], CLIENT_ID)
+        if value is None or len(value) > CLIENT_ID_LENGTH or not value.isascii():
+            return None
+        text = value.decode("ascii")
+        return text if text.isprintable() else None
+
+
+def timing(seconds: float, route: Route | None) -> bytes:
+    """Return a Server-Timing value: all the time until here, and the upstream's part of it."""
+    total = b"total;dur=%.1f" % (seconds * 1000)
+    return total if route is None else b"%b, upstream;dur=%.1f" % (total, route.seconds * 1000)

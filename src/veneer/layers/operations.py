@@ -1,0 +1,60 @@
+"""Operations: what may be asked here, and what each request asks for.
+
+Answers 404 for paths that are no operation and for operations that are not served, 405 for wrong
+methods, and 400, 408, 413, 415 for bodies that cannot be read. Reads nothing; writes `Endpoint` and
+`Call`. Belongs into a stack around an app of its own; in a host app with pages beside the API, leave
+it out, and `Upstream` guards itself.
+"""
+
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from veneer import facts
+from veneer.call import MAX_BODY, Call, read_call
+from veneer.errors import Error
+from veneer.layer import Layer
+from veneer.operations import Allowed, Endpoint
+
+
+class OperationsMiddleware(Layer):
+    """Lets through the operations that are served.
+
+    By default those are the stateless ones whose use can be accounted for; `allow` names others
+    (`"files"`, or a path of the upstream's own such as `"/rerank"`). `max_body` (bytes) bounds JSON
+    bodies, which are read here; uploads are passed on unread.
+    """
+
+    writes = (Endpoint, Call)
+
+    def __init__(
+        self, app: ASGIApp, *, allow: Iterable[str] = (), max_body: int = MAX_BODY
+    ) -> None:
+        if max_body <= 0:
+            raise ValueError(f"max_body is {max_body}; give the bytes that a body may have.")
+        super().__init__(app)
+        self._allowed = Allowed(allow)
+        self._max_body = max_body
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse the request, or leave what it asks for and pass it on."""
+        endpoint = self._allowed.judge(scope)
+        if isinstance(endpoint, Error):
+            await endpoint(scope, receive, send)
+            return
+        facts.put(scope, endpoint)
+        call = await read_call(
+            scope, receive, max_body=self._max_body, stored=self._allowed.stored
+        )
+        if isinstance(call, Error):
+            await call(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a WebSocket through where realtime is allowed; else refuse its handshake (403)."""
+        if "realtime" in self._allowed.names:
+            await self.app(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})

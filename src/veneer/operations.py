@@ -1,0 +1,203 @@
+"""Operations: what a path asks for, and which of them are served.
+
+Everything behind one upstream key is shared by all who call through it, so only the stateless
+operations whose use can be accounted for are served unless an operator names others. The operation
+and the path that goes upstream come from one reading of the request's path: two readings are how
+guards are walked around.
+"""
+
+import difflib
+from collections.abc import Iterable
+from enum import Enum
+from types import MappingProxyType
+from urllib.parse import quote, unquote
+
+import msgspec
+from starlette.types import Scope
+
+from veneer import facts
+from veneer.dialects import Kind
+from veneer.errors import Error
+from veneer.facts import RequestFact
+
+
+class Body(Enum):
+    """What an operation's request carries: JSON that we read, or something that we only pass on."""
+
+    JSON = "json"
+    OPAQUE = "opaque"
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One thing that an OpenAI-compatible API does, named after its path.
+
+    `methods` are those it answers; none means any. `default` is whether it is served unless said
+    otherwise.
+    """
+
+    name: str
+    methods: frozenset[str] = frozenset()
+    body: Body = Body.OPAQUE
+    default: bool = False
+
+
+class Endpoint(RequestFact, frozen=True):
+    """The operation a request asks for, and its path below the API's base (encoded, no query)."""
+
+    operation: Operation
+    path: bytes
+
+
+_POST = frozenset({"POST"})
+_GET = frozenset({"GET", "HEAD"})
+
+# Paths that are an operation to the letter, below the base.
+FIXED = MappingProxyType({
+    "chat/completions": Operation("chat.completions", _POST, Body.JSON, default=True),
+    "completions": Operation("completions", _POST, Body.JSON, default=True),
+    "responses": Operation("responses", _POST, Body.JSON, default=True),
+    "embeddings": Operation("embeddings", _POST, Body.JSON, default=True),
+    "moderations": Operation("moderations", _POST, Body.JSON, default=True),
+    "images/generations": Operation("images.generations", _POST, Body.JSON, default=True),
+    "images/edits": Operation("images.edits", _POST, default=True),
+    "images/variations": Operation("images.variations", _POST, default=True),
+    "audio/speech": Operation("audio.speech", _POST, Body.JSON, default=True),
+    "audio/transcriptions": Operation("audio.transcriptions", _POST, default=True),
+    "audio/translations": Operation("audio.translations", _POST, default=True),
+    "models": Operation("models", _GET, default=True),
+})
+
+# What lies below these first segments is one operation each, whatever the method.
+GROUPS = MappingProxyType({
+    "models/": Operation("models", _GET, default=True),
+    "chat/completions/": Operation("chat.completions.stored"),
+    "responses/": Operation("responses.stored"),
+    **{
+        f"{name}/": Operation(name)
+        for name in (
+            "files",
+            "uploads",
+            "batches",
+            "fine_tuning",
+            "vector_stores",
+            "conversations",
+            "containers",
+            "assistants",
+            "threads",
+            "evals",
+            "skills",
+            "videos",
+            "realtime",
+            "organization",
+        )
+    },
+})
+
+NAMES = frozenset(
+    operation.name for table in (FIXED, GROUPS) for operation in table.values()
+)
+
+
+def endpoint_of(scope: Scope) -> Endpoint | None:
+    """Return the endpoint that a request asks for, or None where its path is no operation's.
+
+    The decoded path decides, as it does for the app below; `root_path` and one `/v1` are taken off.
+    A path with empty, `.` or `..` segments, encoded or not, is no operation's.
+    """
+    endpoint = facts.get(scope, Endpoint)
+    return endpoint if endpoint is not None else _read_path(scope)
+
+
+def _read_path(scope: Scope) -> Endpoint | None:
+    below = path_below_base(scope)
+    operation = FIXED.get(below)
+    if operation is not None:
+        return Endpoint(operation, below.encode())
+    for prefix, operation in GROUPS.items():
+        if below.startswith(prefix) or below == prefix[:-1]:
+            path = _encoded(scope, below, prefix)
+            return None if path is None else Endpoint(operation, path)
+    return None
+
+
+def path_below_base(scope: Scope) -> str:
+    """Return the decoded path without `root_path`, a `/v1` in front and the leading slash."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(root):
+        path = path[len(root) :]
+    return path[4:] if path.startswith("/v1/") else path.removeprefix("/")
+
+
+def _encoded(scope: Scope, below: str, prefix: str) -> bytes | None:
+    """Return the path as the client encoded it, or None where it could leave the base."""
+    tail = below[len(prefix) :]
+    segments = unquote(tail).replace("\\", "/").split("/") if tail else []
+    if any(segment in ("", ".", "..") for segment in segments) or not below.isprintable():
+        return None
+    raw = bytes(scope.get("raw_path") or b"").partition(b"?")[0]
+    encoded = raw[raw.find(prefix.encode()) + len(prefix) :] if prefix.encode() in raw else b""
+    if unquote(encoded.decode("ascii", "replace")) != tail:
+        encoded = quote(tail, safe="").encode()
+    return (prefix.encode() + encoded).rstrip(b"/") if tail else prefix[:-1].encode()
+
+
+class Allowed:
+    """Which operations are served: the default ones and those that an operator names.
+
+    A name is an operation's (`"files"`) or a path below the base that is none of ours
+    (`"/rerank"`). `names` are the operations that pass; `stored`, whether Responses calls may refer
+    to what is stored upstream. Raises ValueError for a name that is neither.
+    """
+
+    def __init__(self, also: Iterable[str] = ()) -> None:
+        names = {op.name for table in (FIXED, GROUPS) for op in table.values() if op.default}
+        paths: dict[str, Operation] = {}
+        for name in also:
+            if name.startswith("/") and len(name) > 1:
+                paths[name[1:]] = Operation(name)
+            elif name in NAMES:
+                names.add(name)
+            else:
+                raise ValueError(_unknown_name(name))
+        self.names = frozenset(names)
+        self.stored = "responses.stored" in names
+        self._paths = paths
+
+    def judge(self, scope: Scope) -> Endpoint | Error:
+        """Return the endpoint of a request that may pass, or the error that it gets."""
+        endpoint = endpoint_of(scope)
+        if endpoint is None:
+            below = path_below_base(scope)
+            operation = self._paths.get(below)
+            if operation is None:
+                return Error(
+                    Kind.UNKNOWN_URL,
+                    f"Unknown request URL: {scope['method']} {_shown(scope['path'])}",
+                )
+            return Endpoint(operation, quote(below).encode())
+        operation = endpoint.operation
+        if operation.name not in self.names and operation.name not in self._paths:
+            return Error(Kind.NOT_SERVED, f"The operation '{operation.name}' is not served here.")
+        if operation.methods and scope["method"] not in operation.methods:
+            allowed = ", ".join(sorted(operation.methods))
+            return Error(
+                Kind.METHOD_NOT_ALLOWED,
+                f"{scope['method']} is not allowed on this path; it answers {allowed}.",
+                headers=((b"allow", allowed.encode()),),
+            )
+        return endpoint
+
+
+def _shown(path: str) -> str:
+    """Return a path that is safe and short enough to be repeated in a message."""
+    return quote(path[:200], safe="/:@!$&'()*+,;=~-._")
+
+
+def _unknown_name(name: str) -> str:
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"{name!r} is no operation.{hint} Name one of {', '.join(sorted(NAMES))}, "
+        "or a path such as '/rerank'."
+    )

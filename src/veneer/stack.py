@@ -1,0 +1,63 @@
+"""The stack: layers in their order around an app, checked before the first request."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from veneer.lifetime import Lifetime, lifespan
+from veneer.wiring import chain, check_above
+
+
+class Provided:
+    """An app together with the facts that it writes, said by whoever put it there."""
+
+    def __init__(self, app: ASGIApp, writes: Sequence[type]) -> None:
+        self.app = app
+        self.writes = writes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the app."""
+        await self.app(scope, receive, send)
+
+
+class Stack:
+    """An ASGI app made of layers, outermost first, around an app.
+
+    `layers` are Starlette's `Middleware` records, so that the same list serves
+    `Starlette(middleware=...)`. `provides` names facts that something outside our sight writes: a host
+    app above the stack, or the app below it. Serve it, mount it, or wrap it; where no lifespan events
+    arrive (mounted), it starts with its first request, unless the host enters `lifespan` itself.
+
+    Raises `ConfigurationError` where a layer reads a fact that nothing on the right side of it
+    writes.
+    """
+
+    def __init__(
+        self, layers: Sequence[Middleware], app: ASGIApp, *, provides: Iterable[type] = ()
+    ) -> None:
+        provided = tuple(provides)
+        chained = Provided(app, provided) if provided else app
+        for cls, args, kwargs in reversed(list(layers)):
+            chained = cls(chained, *args, **kwargs)
+        check_above(list(chain(chained)), provided)
+        self.app = chained
+        self._lifetime = Lifetime(lambda: lifespan(self.app))
+        self._started = False
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Start layers and app, and stop them: for the lifespan of a host that mounts the stack."""
+        self._started = True
+        async with lifespan(self.app):
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a connection to the outermost layer."""
+        if scope["type"] == "lifespan":
+            self._started = True
+        elif not self._started:
+            await self._lifetime.start()
+            self._started = True
+        await self.app(scope, receive, send)

@@ -1,0 +1,46 @@
+"""Failures: what a client is told when an upstream fails; the details go to the log."""
+
+from types import MappingProxyType
+
+from veneer.dialects import Kind
+from veneer.errors import Error
+from veneer.upstream.transport import (
+    ConnectFailed,
+    ConnectTimeout,
+    HeaderTimeout,
+    MalformedResponse,
+    PoolTimeout,
+    ReadTimeout,
+    TransportError,
+    Truncated,
+    WriteTimeout,
+)
+
+UNREACHABLE = Error(Kind.UPSTREAM_UNREACHABLE, "The model server could not be reached.")
+SILENT = Error(Kind.UPSTREAM_TIMEOUT, "The model server did not answer in time.")
+INVALID = Error(Kind.UPSTREAM_INVALID, "The model server gave an invalid response.")
+INTERRUPTED = Error(Kind.UPSTREAM_INTERRUPTED, "The model server broke off its response.")
+REFUSED_KEY = Error(
+    Kind.UPSTREAM_REFUSED_KEY, "The model server refused the key that this service has for it."
+)
+BUSY = Error(
+    Kind.UPSTREAM_BUSY,
+    "Too many calls are waiting for the model server. Please try again.",
+    headers=((b"retry-after", b"1"),),
+)
+
+_ERRORS = MappingProxyType({
+    ConnectFailed: UNREACHABLE,
+    ConnectTimeout: SILENT,
+    PoolTimeout: BUSY,
+    WriteTimeout: SILENT,
+    HeaderTimeout: SILENT,
+    ReadTimeout: SILENT,
+    MalformedResponse: INVALID,
+    Truncated: INTERRUPTED,
+})
+
+
+def error_for(failure: TransportError) -> Error:
+    """Return the error that stands for a transport's failure."""
+    return _ERRORS.get(type(failure), UNREACHABLE)

@@ -1,0 +1,302 @@
+"""Upstream: a reverse proxy to one OpenAI-compatible server, as an ASGI app."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from ssl import SSLContext
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import Receive, Scope, Send
+
+from veneer import facts
+from veneer.call import read_call
+from veneer.client import (
+    BodyTimeoutError,
+    Client,
+    ClientDisconnectedError,
+    client_of,
+)
+from veneer.dialects import Kind
+from veneer.errors import BrokenResponseError, Error
+from veneer.facts import Route
+from veneer.operations import Allowed, Endpoint
+from veneer.upstream.failures import INVALID, REFUSED_KEY, error_for
+from veneer.upstream.forwarding import to_client, to_upstream
+from veneer.upstream.h1 import H1Transport
+from veneer.upstream.httpx_transport import HttpxTransport
+from veneer.upstream.keys import Keys
+from veneer.upstream.transport import (
+    PoolLimits,
+    Request,
+    Response,
+    Timeouts,
+    Transport,
+    TransportError,
+)
+from veneer.upstream.uploads import read_upload
+from veneer.wire import fields
+
+logger = logging.getLogger("veneer.upstream")
+
+# How long `reachable` waits, in seconds.
+PROBE_TIMEOUT = 2.0
+
+
+class Upstream:
+    """Forwards operations to the server at `url` and streams its answers back.
+
+    `url` is the base that clients of the server would use (`http://localhost:8000/v1`). `api_key` is
+    shown to the server in place of whatever credential the client sent; several take turns. Without
+    one, the client's own goes through. `api_key_header` is where it stands: as a Bearer token in
+    Authorization, bare in any other field. `allow` names operations beyond the default ones, as for
+    `OperationsMiddleware`. `client` is an `httpx.AsyncClient`, or one of its interface, to be used
+    instead of our own HTTP/1.1; then `timeouts` apply, while `limits` and `ssl_context` are the
+    client's own affair. `name` is what logs call this upstream.
+
+    Raises ValueError for a URL or a key that cannot be used.
+    """
+
+    writes = (Route,)
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | Sequence[str] | None = None,
+        api_key_header: str = "Authorization",
+        name: str = "upstream",
+        allow: Iterable[str] = (),
+        timeouts: Timeouts | None = None,
+        limits: PoolLimits | None = None,
+        ssl_context: SSLContext | None = None,
+        client: Any = None,
+    ) -> None:
+        origin, base = split_url(url)
+        self.name = name
+        self._base = base
+        self._keys = None
+        if api_key is not None:
+            self._keys = Keys([api_key] if isinstance(api_key, str) else api_key)
+        self._key_header = api_key_header.lower().encode("ascii")
+        self._scheme = "Bearer " if self._key_header == b"authorization" else ""
+        self._allowed = Allowed(allow)
+        self._transport: Transport
+        timeouts = timeouts or Timeouts()
+        if client is not None:
+            self._transport = HttpxTransport(client, origin, timeouts=timeouts)
+        else:
+            self._transport = H1Transport(
+                origin,
+                timeouts=timeouts,
+                limits=limits or PoolLimits(),
+                ssl_context=ssl_context,
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        elif facts.get(scope, Client) is not None:
+            await self._answer(scope, receive, send)
+        else:
+            scope = dict(scope)
+            client = client_of(scope, receive)
+            try:
+                await self._answer(scope, client.receive, send)
+            finally:
+                client.close()
+
+    async def reachable(self) -> bool:
+        """Whether the server answers HTTP at all, asked for its models."""
+        request = Request(b"GET", self._base + b"/models", self._with_key([], self._next_key()))
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT):
+                response = await self._transport.request(request)
+                await response.aclose()
+        except (TransportError, TimeoutError) as error:
+            logger.warning("%s is not reachable: %s", self.name, error)
+            return False
+        return True
+
+    async def aclose(self) -> None:
+        """Close every connection to the server."""
+        await self._transport.aclose()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = facts.get(scope, Endpoint)
+        if endpoint is None:
+            admitted = await self._admit(scope, receive)
+            if isinstance(admitted, Error):
+                await admitted(scope, receive, send)
+                return
+            endpoint = admitted
+        response: Response | None = None
+        try:
+            with client_of(scope, receive).while_connected():
+                answer = await self._ask(endpoint, scope, receive)
+                if isinstance(answer, Error):
+                    await answer(scope, receive, send)
+                    return
+                response = answer
+                await self._relay(response, scope, receive, send)
+        except ClientDisconnectedError:
+            return
+        finally:
+            if response is not None:
+                await response.aclose()
+
+    async def _admit(self, scope: Scope, receive: Receive) -> Endpoint | Error:
+        """Be the guard where no layer above was one."""
+        endpoint = self._allowed.judge(scope)
+        if isinstance(endpoint, Error):
+            return endpoint
+        facts.put(scope, endpoint)
+        if endpoint.operation.name == "responses" and not self._allowed.stored:
+            call = await read_call(scope, receive)
+            if isinstance(call, Error):
+                return call
+        return endpoint
+
+    async def _ask(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response | Error:
+        """Send the request on; return the response from its header on, or what went wrong."""
+        try:
+            upload = await read_upload(scope, receive)
+        except BodyTimeoutError:
+            return Error(Kind.REQUEST_TIMEOUT, "The request body did not arrive in time.")
+        if isinstance(upload, Error):
+            return upload
+        key = self._next_key()
+        target = self._base + b"/" + endpoint.path
+        if scope["query_string"]:
+            target += b"?" + scope["query_string"]
+        headers = to_upstream(
+            scope["headers"], scope["http_version"], keyed=self._keys is not None
+        )
+        request = Request(
+            scope["method"].encode("ascii"),
+            target,
+            self._with_key(headers, key),
+            upload.body,
+            upload.length,
+        )
+        started = perf_counter()
+        try:
+            response = await self._transport.request(request)
+        except BodyTimeoutError:
+            return Error(Kind.REQUEST_TIMEOUT, "The request body did not arrive in time.")
+        except TransportError as error:
+            logger.warning("%s: %s: %s", self.name, type(error).__name__, error)
+            return error_for(error)
+        request_id = fields.get(response.headers, b"x-request-id")
+        facts.put(
+            scope,
+            Route(
+                target=self.name,
+                status=response.status,
+                request_id=None if request_id is None else request_id.decode("latin-1"),
+                seconds=perf_counter() - started,
+            ),
+        )
+        refusal = self._judge(response, key)
+        if refusal is not None:
+            await response.aclose()
+            return refusal
+        return response
+
+    def _judge(self, response: Response, key: str | None) -> Error | None:
+        """Return the error for an answer that says more of our own settings than of the call."""
+        status = response.status
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return None
+        if self._keys is not None and key is not None:
+            if status == HTTPStatus.UNAUTHORIZED:
+                logger.error("%s refused the key that is configured for it", self.name)
+                self._keys.strike_out(key)
+                return REFUSED_KEY
+            if status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._keys.strike_out(key, _seconds(fields.get(response.headers, b"retry-after")))
+        if status < HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_MODIFIED:
+            logger.error("%s answered with a redirect (%d): mend its URL", self.name, status)
+            return INVALID
+        return None
+
+    async def _relay(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the response on, part by part as it comes.
+
+        A stream starts at once. Any other body is waited for first, so that an upstream which fails
+        before it can still be answered for with a whole error.
+        """
+        headers = to_client(response.headers)
+        kind = fields.get(headers, b"content-type")
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        body = b""
+        started = False
+        if kind is not None and fields.is_event_stream(fields.media_type(kind)):
+            await send(start)
+            started = True
+        try:
+            while not response.ended:
+                body = await response.read()
+                if not started:
+                    await send(start)
+                    started = True
+                if not response.ended:
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+                    body = b""
+        except TransportError as error:
+            logger.warning("%s broke off: %s: %s", self.name, type(error).__name__, error)
+            if started:
+                raise BrokenResponseError(str(error)) from error
+            await error_for(error)(scope, receive, send)
+            return
+        if not started:
+            await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+    def _next_key(self) -> str | None:
+        return None if self._keys is None else self._keys.next()
+
+    def _with_key(
+        self, headers: list[tuple[bytes, bytes]], key: str | None
+    ) -> list[tuple[bytes, bytes]]:
+        if key is not None:
+            headers.append((self._key_header, (self._scheme + key).encode("ascii")))
+        return headers
+
+
+def split_url(url: str) -> tuple[str, bytes]:
+    """Return the origin of an upstream's URL and its base path without a slash at the end.
+
+    Raises ValueError, with a sentence that says how to mend it, for what is no base URL.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no upstream: give a URL such as http://localhost:8000/v1.")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("Credentials do not belong into the upstream's URL: use api_key.")
+    if parts.query or parts.fragment:
+        raise ValueError("The upstream's URL is a base: leave out what follows '?' or '#'.")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"The port in {url!r} is no port number.") from None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    origin = f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
+    return origin, parts.path.rstrip("/").encode("ascii")
+
+
+def _seconds(retry_after: bytes | None) -> float | None:
+    return float(retry_after) if retry_after is not None and retry_after.isdigit() else None
