@@ -24,10 +24,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """How many connections to an origin may exist, how many callers may wait for one, how long one idles.
+    """Bounds of a pool: connections in all, callers that wait for one, connections that idle.
 
-    `keepalive_expiry` is in seconds; an upstream's own `Keep-Alive: timeout` shortens it, never
-    lengthens it (a POST cannot be sent again when an idle connection dies under it).
+    `keepalive_expiry` is how long one idles, in seconds; an upstream's own `Keep-Alive: timeout`
+    shortens it, never lengthens it (a POST cannot be sent again when an idle connection dies under
+    it).
     """
 
     max_connections: int = 4096
@@ -40,8 +41,9 @@ class Request(msgspec.Struct, frozen=True):
     """A request to an upstream.
 
     `target` is the origin-form of RFC 9112 §3.2.1 (path and query), encoded; `headers` hold neither
-    Host nor framing (Content-Length, Transfer-Encoding), which the transport adds. A body of bytes is
-    sent with its length; an iterable with `content_length` where it is known, else chunked.
+    Host nor framing (Content-Length, Transfer-Encoding), which the transport adds. A body of bytes
+    is sent with its length; an iterable with `content_length` where it is known, else chunked. The
+    iterable is left where an early response ends the upload; closing it is its maker's business.
     """
 
     method: bytes
@@ -64,7 +66,7 @@ class Response(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the whole body has been handed out: the next `read` would return no bytes at once."""
+        """Whether the whole body has been handed out: another `read` returns no bytes at once."""
 
     async def read(self) -> bytes:
         """Return what has arrived of the body, waiting for at least one byte; no bytes at its end.
@@ -82,7 +84,8 @@ class Transport(Protocol):
     async def request(self, request: Request) -> Response:
         """Send a request and return the response once its header is here.
 
-        Raises a `TransportError`. Cancelling it closes the connection it used. Nothing is sent twice.
+        Raises a `TransportError`, or what the request's body raised. Cancelling it closes the
+        connection it used. Nothing is sent twice.
         """
 
     async def aclose(self) -> None:
@@ -103,6 +106,10 @@ class ConnectTimeout(TransportError):
 
 class PoolTimeout(TransportError):
     """Every connection is in use, and none came free in time."""
+
+
+class BodyMismatch(TransportError):
+    """The request body was not of the length announced; the upstream saw a request cut short."""
 
 
 class WriteTimeout(TransportError):

@@ -1,0 +1,48 @@
+"""The head of an HTTP/1.1 request as bytes (RFC 9112 §3 and §5)."""
+
+from veneer.upstream.transport import Request
+
+# A request with one of these methods that has no body needs no Content-Length (RFC 9110 §8.6).
+_BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
+_OURS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding"))
+
+
+def host_line(authority: str) -> bytes:
+    """Return the end of the request line and the Host field, the same for all of an origin."""
+    return b" HTTP/1.1\r\nhost: %b" % authority.encode("ascii")
+
+
+def framing(request: Request) -> tuple[bytes, bytes] | None:
+    """Return the field that says where the body of `request` ends; None where there is no body."""
+    body = request.body
+    if isinstance(body, bytes):
+        if not body and request.method in _BODILESS:
+            return None
+        return b"content-length", b"%d" % len(body)
+    if request.content_length is None:
+        return b"transfer-encoding", b"chunked"
+    return b"content-length", b"%d" % request.content_length
+
+
+def render_head(request: Request, host: bytes) -> bytes:
+    """Return the head of `request`, up to and with its empty line; `host` is from `host_line`.
+
+    Raises ValueError for what could be read as another request (RFC 9112 §11.2): line ends or NUL
+    in a field, blanks in the method or the target, a field that the transport has to write.
+    Names of fields are expected in lower case.
+    """
+    method, target, fields = request.method, request.target, request.headers
+    lines = [host, *[b": ".join(field) for field in fields]]
+    frame = framing(request)
+    if frame is not None:
+        lines.append(b": ".join(frame))
+    head = b"%b %b%b\r\n\r\n" % (method, target, b"\r\n".join(lines))
+    # `host` is two lines, and an empty one comes last.
+    breaks = len(lines) + 2
+    if len(head.translate(None, b"\r\n\0")) != len(head) - 2 * breaks:
+        raise ValueError("a request holds a line end or NUL where none may stand")
+    if not method.isalpha() or method == b"CONNECT" or len(target.split()) != 1 or b" " in target:
+        raise ValueError("a request needs a method and an encoded target, neither with blanks")
+    if not _OURS.isdisjoint([name for name, _ in fields]):
+        raise ValueError("host, framing and connection fields are the transport's to write")
+    return head
