@@ -1,0 +1,55 @@
+"""Edits: what layers want changed in the answer, said on the way in, applied once by the relay."""
+
+from collections.abc import Callable
+
+import msgspec
+from starlette.types import Scope
+
+from veneer import facts
+from veneer.facts import Usage
+
+
+class Edits:
+    """The changes that an answer gets.
+
+    `usage_wanted`: some layer needs the usage, also of a stream whose client did not ask for it.
+    `usage_shown`: the client sees it then, merged into the chunk that finishes the stream. `model`:
+    the name to show, as JSON, or None for what the upstream says. `in_usage` and `at_end` give members
+    (`b'"a":1,"b":2'`, or nothing) for the usage object and for the last object of the answer: the
+    whole body, or the last data event of a stream; they are called once, when usage is known.
+    """
+
+    __slots__ = ("at_end", "in_usage", "model", "usage_shown", "usage_wanted")
+
+    def __init__(self) -> None:
+        self.usage_wanted = False
+        self.usage_shown = False
+        self.model: bytes | None = None
+        self.in_usage: list[Callable[[Usage], bytes]] = []
+        self.at_end: list[Callable[[Usage | None], bytes]] = []
+
+    def show_model(self, name: str) -> None:
+        """Show this model name wherever the answer names its model."""
+        self.model = msgspec.json.encode(name)
+
+    @property
+    def changes_body(self) -> bool:
+        """Whether a plain answer differs from what the upstream sent."""
+        return self.model is not None or bool(self.in_usage) or bool(self.at_end)
+
+    def usage_members(self, usage: Usage) -> bytes:
+        """Return the members to add to the usage object."""
+        return b",".join(filter(None, (give(usage) for give in self.in_usage)))
+
+    def end_members(self, usage: Usage | None) -> bytes:
+        """Return the members to add to the last object of the answer."""
+        return b",".join(filter(None, (give(usage) for give in self.at_end)))
+
+
+def edits_of(scope: Scope) -> Edits:
+    """Return the edits of this call; the first to ask makes them."""
+    edits = facts.get(scope, Edits)
+    if edits is None:
+        edits = Edits()
+        facts.put(scope, edits)
+    return edits

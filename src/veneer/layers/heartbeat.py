@@ -1,0 +1,213 @@
+"""Heartbeats: comments that keep an idle stream alive through proxies and impatient clients.
+
+Belongs to the client's connection, so it stands above whatever records answers. Adds bytes of its
+own only where an event has just ended, and only to streams of events; reads and writes no facts.
+"""
+
+import asyncio
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from veneer import facts
+from veneer.call import Call
+from veneer.dialects import OPENAI, Dialect, Failure, Form
+from veneer.layer import Layer
+from veneer.operations import endpoint_of
+from veneer.wire import fields, sse
+
+EARLY_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class HeartbeatMiddleware(Layer):
+    """Sends `: keep-alive` when a stream has been silent for `interval` seconds.
+
+    After an `id` field the comment has a single line end, for openai-python takes a blank line there
+    for an event. With `early_start`, a streaming call whose upstream has not answered after that many
+    seconds is begun with status 200 and a comment; an error that comes later becomes an error event.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, interval: float = 15.0, early_start: float | None = None
+    ) -> None:
+        if interval <= 0 or (early_start is not None and early_start <= 0):
+            raise ValueError("interval and early_start are seconds: give more than 0.")
+        super().__init__(app)
+        self._interval = interval
+        self._early_start = early_start
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and keep its stream alive."""
+        if endpoint_of(scope) is None:
+            await self.app(scope, receive, send)
+            return
+        stream = _Stream(scope, send, self._interval)
+        if self._early_start is not None:
+            stream.begin_after(self._early_start)
+        try:
+            await self.app(scope, receive, stream.send)
+        finally:
+            await stream.close()
+
+
+class _Stream:
+    """One response on its way out, with a timer beside it."""
+
+    __slots__ = (
+        "_at_boundary",
+        "_beat",
+        "_begun_early",
+        "_error",
+        "_ids",
+        "_interval",
+        "_last",
+        "_loop",
+        "_scope",
+        "_send",
+        "_sending",
+        "_started",
+        "_streaming",
+        "_timer",
+    )
+
+    def __init__(self, scope: Scope, send: Send, interval: float) -> None:
+        self._scope = scope
+        self._send = send
+        self._interval = interval
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat: asyncio.Task[None] | None = None
+        self._started = False
+        self._begun_early = False
+        self._streaming = False
+        self._error: bytearray | None = None
+        self._at_boundary = True
+        self._sending = False
+        self._ids = False
+        self._last = 0.0
+
+    def begin_after(self, seconds: float) -> None:
+        """Begin the response by ourselves, if the app has not by then."""
+        self._timer = self._loop.call_later(seconds, self._begin)
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, after a heartbeat under way."""
+        if self._beat is not None:
+            await asyncio.shield(self._beat)
+        if self._streaming and message["type"] == "http.response.body":
+            await self._send_body(message)
+        elif message["type"] == "http.response.start":
+            await self._send_start(message)
+        else:
+            await self._send(message)
+
+    async def close(self) -> None:
+        """Stop the timer, and a heartbeat that has not got through."""
+        self._streaming = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.cancel()
+            await asyncio.wait({self._beat})
+
+    async def _send_start(self, message: Message) -> None:
+        kind = fields.get(message.get("headers", ()), b"content-type")
+        streaming = kind is not None and fields.is_event_stream(fields.media_type(kind))
+        self._started = True
+        if not self._begun_early:
+            self._streaming = streaming
+            if self._timer is not None:
+                self._timer.cancel()
+            if streaming:
+                self._last = self._loop.time()
+                self._timer = self._loop.call_later(self._interval, self._tick)
+            await self._send(message)
+        elif not streaming:
+            self._error = bytearray()
+
+    async def _send_body(self, message: Message) -> None:
+        body: bytes = message.get("body", b"")
+        if self._error is not None:
+            self._error += body
+            if message.get("more_body", False):
+                return
+            message = {**message, "body": self._error_event(bytes(self._error))}
+        elif body:
+            self._at_boundary = body[-2:] == b"\n\n" or body[-4:] == b"\r\n\r\n"
+            self._ids = self._ids or b"\nid:" in body or body[:3] == b"id:"
+        self._last = self._loop.time()
+        self._sending = True
+        try:
+            await self._send(message)
+        finally:
+            self._sending = False
+        if not message.get("more_body", False):
+            self._streaming = False
+
+    def _tick(self) -> None:
+        """Send a heartbeat if one is due, and come again when the next may be."""
+        if not self._streaming:
+            return
+        wait = self._last + self._interval - self._loop.time()
+        if wait <= 0:
+            wait = self._interval
+            if self._at_boundary and not self._sending and self._beat is None:
+                comment = sse.KEEP_ALIVE_LINE if self._ids else sse.KEEP_ALIVE
+                self._start_beat({"type": "http.response.body", "body": comment, "more_body": True})
+        self._timer = self._loop.call_later(wait, self._tick)
+
+    def _begin(self) -> None:
+        call = facts.get(self._scope, Call)
+        if self._started or call is None or not call.stream:
+            return
+        self._begun_early = self._streaming = True
+        self._last = self._loop.time()
+        self._start_beat(
+            {"type": "http.response.start", "status": 200, "headers": EARLY_HEADERS},
+            {"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True},
+        )
+        self._timer = self._loop.call_later(self._interval, self._tick)
+
+    def _start_beat(self, *messages: Message) -> None:
+        async def send_all() -> None:
+            for message in messages:
+                await self._send(message)
+
+        def forget(beat: asyncio.Task[None]) -> None:
+            self._beat = None
+            if not beat.cancelled():
+                beat.exception()
+
+        self._last = self._loop.time()
+        self._beat = self._loop.create_task(send_all())
+        self._beat.add_done_callback(forget)
+
+    def _error_event(self, body: bytes) -> bytes:
+        """Return the event that says what an error response would have said."""
+        call = facts.get(self._scope, Call)
+        operation = "" if call is None else call.operation.name
+        dialect = facts.get(self._scope, Dialect) or OPENAI
+        try:
+            error = msgspec.json.decode(body, type=_Envelope).error
+        except (msgspec.DecodeError, RecursionError):
+            error = _ErrorMembers()
+        failure = Failure(
+            Form(200, error.type, error.code), error.message, error.param, error.request_id
+        )
+        return dialect.event(failure, operation)
+
+
+class _ErrorMembers(msgspec.Struct):
+    message: str = "The server had an error while processing your request."
+    type: str = "server_error"
+    param: str | None = None
+    code: str | None = None
+    request_id: str | None = None
+
+
+class _Envelope(msgspec.Struct):
+    error: _ErrorMembers
