@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .error import SchemaError
 from .number import number
-from .text import string
+from .text import length, string
 
 Schema = Mapping[str, Any] | bool
 
@@ -95,9 +95,9 @@ class _Generator:
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         fixed = _sequence(schema, "prefixItems") if "prefixItems" in schema else ()
-        fewest = _length(schema, "minItems", 0)
+        fewest = length(schema, "minItems", 0)
         wanted = fewest if self._frugal(depth) else max(fewest, len(fixed), 1)
-        size = min(wanted, _length(schema, "maxItems", wanted))
+        size = min(wanted, length(schema, "maxItems", wanted))
         if size < fewest or size > _MAX_NODES:
             raise SchemaError("an array has no fitting length")
         others = schema.get("items", True)
@@ -196,11 +196,4 @@ def _sequence(schema: Mapping[str, Any], keyword: str) -> Sequence[Any]:
     found = schema[keyword]
     if not isinstance(found, list):
         raise SchemaError(f"{keyword} is not an array")
-    return found
-
-
-def _length(schema: Mapping[str, Any], keyword: str, default: int) -> int:
-    found = schema.get(keyword, default)
-    if not isinstance(found, int) or found < 0:
-        raise SchemaError(f"{keyword} is not a length")
     return found

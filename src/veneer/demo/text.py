@@ -29,7 +29,7 @@ def string(schema: Mapping[str, Any], name: str) -> str:
     A known `format` has its sample. Raises SchemaError if the lengths are malformed, cross, or
     ask for more than 10,000 characters.
     """
-    shortest, longest = _length(schema, "minLength", 0), _length(schema, "maxLength", _MAX_LENGTH)
+    shortest, longest = length(schema, "minLength", 0), length(schema, "maxLength", _MAX_LENGTH)
     if shortest > min(longest, _MAX_LENGTH):
         raise SchemaError("no string has a fitting length")
     form = schema.get("format")
@@ -38,7 +38,8 @@ def string(schema: Mapping[str, Any], name: str) -> str:
     return text[:longest].ljust(shortest, ".")
 
 
-def _length(schema: Mapping[str, Any], keyword: str, default: int) -> int:
+def length(schema: Mapping[str, Any], keyword: str, default: int) -> int:
+    """Return the length that a keyword gives, or the default; raise SchemaError if it is none."""
     found = schema.get(keyword, default)
     if not isinstance(found, int) or found < 0:
         raise SchemaError(f"{keyword} is not a length")
