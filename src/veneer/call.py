@@ -120,9 +120,7 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | 
         try:
             body.decode()
         except UnicodeDecodeError as error:
-            return Error(
-                Kind.INVALID_JSON, f"The request body is not UTF-8 (byte {error.start})."
-            )
+            return Error(Kind.INVALID_JSON, f"The request body is not UTF-8 (byte {error.start}).")
     decoder = _responses_members if operation.name == "responses" else _members
     try:
         members = decoder.decode(body)

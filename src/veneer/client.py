@@ -74,6 +74,11 @@ class Client:
         """Whether the client is known to have left."""
         return self._gone is not None and self._gone.is_set()
 
+    @property
+    def kept(self) -> bytes:
+        """The body as far as it was read and kept: whole once `body` has returned, else empty."""
+        return self._body or b""
+
     async def body(self, limit: int) -> bytes:
         """Return the whole body, read once and kept: whoever reads below gets it again.
 

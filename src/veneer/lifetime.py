@@ -113,9 +113,7 @@ async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None
         logger.debug("the app takes no part in the lifespan protocol", exc_info=True)
 
 
-async def _reply(
-    running: asyncio.Future[None], outbox: asyncio.Queue[Message]
-) -> Message | None:
+async def _reply(running: asyncio.Future[None], outbox: asyncio.Queue[Message]) -> Message | None:
     """Return the app's next message, or None where it ended without one."""
     getting = asyncio.ensure_future(outbox.get())
     try:

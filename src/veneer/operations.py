@@ -52,50 +52,52 @@ _POST = frozenset({"POST"})
 _GET = frozenset({"GET", "HEAD"})
 
 # Paths that are an operation to the letter, below the base.
-FIXED = MappingProxyType({
-    "chat/completions": Operation("chat.completions", _POST, Body.JSON, default=True),
-    "completions": Operation("completions", _POST, Body.JSON, default=True),
-    "responses": Operation("responses", _POST, Body.JSON, default=True),
-    "embeddings": Operation("embeddings", _POST, Body.JSON, default=True),
-    "moderations": Operation("moderations", _POST, Body.JSON, default=True),
-    "images/generations": Operation("images.generations", _POST, Body.JSON, default=True),
-    "images/edits": Operation("images.edits", _POST, default=True),
-    "images/variations": Operation("images.variations", _POST, default=True),
-    "audio/speech": Operation("audio.speech", _POST, Body.JSON, default=True),
-    "audio/transcriptions": Operation("audio.transcriptions", _POST, default=True),
-    "audio/translations": Operation("audio.translations", _POST, default=True),
-    "models": Operation("models", _GET, default=True),
-})
+FIXED = MappingProxyType(
+    {
+        "chat/completions": Operation("chat.completions", _POST, Body.JSON, default=True),
+        "completions": Operation("completions", _POST, Body.JSON, default=True),
+        "responses": Operation("responses", _POST, Body.JSON, default=True),
+        "embeddings": Operation("embeddings", _POST, Body.JSON, default=True),
+        "moderations": Operation("moderations", _POST, Body.JSON, default=True),
+        "images/generations": Operation("images.generations", _POST, Body.JSON, default=True),
+        "images/edits": Operation("images.edits", _POST, default=True),
+        "images/variations": Operation("images.variations", _POST, default=True),
+        "audio/speech": Operation("audio.speech", _POST, Body.JSON, default=True),
+        "audio/transcriptions": Operation("audio.transcriptions", _POST, default=True),
+        "audio/translations": Operation("audio.translations", _POST, default=True),
+        "models": Operation("models", _GET, default=True),
+    }
+)
 
 # What lies below these first segments is one operation each, whatever the method.
-GROUPS = MappingProxyType({
-    "models/": Operation("models", _GET, default=True),
-    "chat/completions/": Operation("chat.completions.stored"),
-    "responses/": Operation("responses.stored"),
-    **{
-        f"{name}/": Operation(name)
-        for name in (
-            "files",
-            "uploads",
-            "batches",
-            "fine_tuning",
-            "vector_stores",
-            "conversations",
-            "containers",
-            "assistants",
-            "threads",
-            "evals",
-            "skills",
-            "videos",
-            "realtime",
-            "organization",
-        )
-    },
-})
-
-NAMES = frozenset(
-    operation.name for table in (FIXED, GROUPS) for operation in table.values()
+GROUPS = MappingProxyType(
+    {
+        "models/": Operation("models", _GET, default=True),
+        "chat/completions/": Operation("chat.completions.stored"),
+        "responses/": Operation("responses.stored"),
+        **{
+            f"{name}/": Operation(name)
+            for name in (
+                "files",
+                "uploads",
+                "batches",
+                "fine_tuning",
+                "vector_stores",
+                "conversations",
+                "containers",
+                "assistants",
+                "threads",
+                "evals",
+                "skills",
+                "videos",
+                "realtime",
+                "organization",
+            )
+        },
+    }
 )
+
+NAMES = frozenset(operation.name for table in (FIXED, GROUPS) for operation in table.values())
 
 
 def endpoint_of(scope: Scope) -> Endpoint | None:

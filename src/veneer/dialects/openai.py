@@ -11,33 +11,35 @@ from veneer.dialects.kinds import Kind
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 
-FORMS = MappingProxyType({
-    Kind.INVALID_JSON: Form(400, INVALID, "invalid_json"),
-    Kind.INVALID_REQUEST: Form(400, INVALID),
-    Kind.INVALID_TYPE: Form(400, INVALID, "invalid_type"),
-    Kind.INVALID_VALUE: Form(400, INVALID, "invalid_value"),
-    Kind.UNSUPPORTED_PARAMETER: Form(400, INVALID, "unsupported_parameter"),
-    Kind.AUTHENTICATION: Form(401, INVALID, "invalid_api_key"),
-    Kind.PERMISSION: Form(403, INVALID, "permission_denied"),
-    Kind.UNKNOWN_URL: Form(404, INVALID, "unknown_url"),
-    Kind.NOT_FOUND: Form(404, INVALID, "not_found"),
-    Kind.NOT_SERVED: Form(404, INVALID, "operation_not_served"),
-    Kind.METHOD_NOT_ALLOWED: Form(405, INVALID, "method_not_allowed"),
-    Kind.REQUEST_TIMEOUT: Form(408, INVALID, "request_timeout"),
-    Kind.CONFLICT: Form(409, INVALID, "conflict"),
-    Kind.BODY_TOO_LARGE: Form(413, INVALID, "request_too_large"),
-    Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "unsupported_media_type"),
-    Kind.UNPROCESSABLE: Form(422, INVALID, "unprocessable"),
-    Kind.RATE_LIMITED: Form(429, "requests", "rate_limit_exceeded"),
-    Kind.INTERNAL: Form(500, SERVER),
-    Kind.UPSTREAM_UNREACHABLE: Form(502, SERVER, "upstream_unreachable"),
-    Kind.UPSTREAM_INVALID: Form(502, SERVER, "upstream_invalid_response"),
-    Kind.UPSTREAM_REFUSED_KEY: Form(502, SERVER, "upstream_refused_key", retry=False),
-    Kind.UPSTREAM_TIMEOUT: Form(504, SERVER, "upstream_timeout"),
-    Kind.UPSTREAM_BUSY: Form(503, "service_unavailable_error", "server_is_overloaded"),
-    Kind.UPSTREAM_INTERRUPTED: Form(502, SERVER, "upstream_interrupted"),
-    Kind.SHUTTING_DOWN: Form(503, "service_unavailable_error", "server_is_shutting_down"),
-})
+FORMS = MappingProxyType(
+    {
+        Kind.INVALID_JSON: Form(400, INVALID, "invalid_json"),
+        Kind.INVALID_REQUEST: Form(400, INVALID),
+        Kind.INVALID_TYPE: Form(400, INVALID, "invalid_type"),
+        Kind.INVALID_VALUE: Form(400, INVALID, "invalid_value"),
+        Kind.UNSUPPORTED_PARAMETER: Form(400, INVALID, "unsupported_parameter"),
+        Kind.AUTHENTICATION: Form(401, INVALID, "invalid_api_key"),
+        Kind.PERMISSION: Form(403, INVALID, "permission_denied"),
+        Kind.UNKNOWN_URL: Form(404, INVALID, "unknown_url"),
+        Kind.NOT_FOUND: Form(404, INVALID, "not_found"),
+        Kind.NOT_SERVED: Form(404, INVALID, "operation_not_served"),
+        Kind.METHOD_NOT_ALLOWED: Form(405, INVALID, "method_not_allowed"),
+        Kind.REQUEST_TIMEOUT: Form(408, INVALID, "request_timeout"),
+        Kind.CONFLICT: Form(409, INVALID, "conflict"),
+        Kind.BODY_TOO_LARGE: Form(413, INVALID, "request_too_large"),
+        Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "unsupported_media_type"),
+        Kind.UNPROCESSABLE: Form(422, INVALID, "unprocessable"),
+        Kind.RATE_LIMITED: Form(429, "requests", "rate_limit_exceeded"),
+        Kind.INTERNAL: Form(500, SERVER),
+        Kind.UPSTREAM_UNREACHABLE: Form(502, SERVER, "upstream_unreachable"),
+        Kind.UPSTREAM_INVALID: Form(502, SERVER, "upstream_invalid_response"),
+        Kind.UPSTREAM_REFUSED_KEY: Form(502, SERVER, "upstream_refused_key", retry=False),
+        Kind.UPSTREAM_TIMEOUT: Form(504, SERVER, "upstream_timeout"),
+        Kind.UPSTREAM_BUSY: Form(503, "service_unavailable_error", "server_is_overloaded"),
+        Kind.UPSTREAM_INTERRUPTED: Form(502, SERVER, "upstream_interrupted"),
+        Kind.SHUTTING_DOWN: Form(503, "service_unavailable_error", "server_is_shutting_down"),
+    }
+)
 
 
 def render_body(failure: Failure) -> bytes:

@@ -27,32 +27,36 @@ logger = logging.getLogger("veneer")
 MAX_ERROR_BODY = 64 * 1024
 MAX_MESSAGE = 1000
 
-KINDS = MappingProxyType({
-    400: Kind.INVALID_REQUEST,
-    401: Kind.AUTHENTICATION,
-    403: Kind.PERMISSION,
-    404: Kind.NOT_FOUND,
-    405: Kind.METHOD_NOT_ALLOWED,
-    408: Kind.REQUEST_TIMEOUT,
-    409: Kind.CONFLICT,
-    413: Kind.BODY_TOO_LARGE,
-    415: Kind.UNSUPPORTED_MEDIA_TYPE,
-    422: Kind.UNPROCESSABLE,
-    429: Kind.RATE_LIMITED,
-    500: Kind.INTERNAL,
-    502: Kind.UPSTREAM_INVALID,
-    503: Kind.UPSTREAM_BUSY,
-    504: Kind.UPSTREAM_TIMEOUT,
-})
+KINDS = MappingProxyType(
+    {
+        400: Kind.INVALID_REQUEST,
+        401: Kind.AUTHENTICATION,
+        403: Kind.PERMISSION,
+        404: Kind.NOT_FOUND,
+        405: Kind.METHOD_NOT_ALLOWED,
+        408: Kind.REQUEST_TIMEOUT,
+        409: Kind.CONFLICT,
+        413: Kind.BODY_TOO_LARGE,
+        415: Kind.UNSUPPORTED_MEDIA_TYPE,
+        422: Kind.UNPROCESSABLE,
+        429: Kind.RATE_LIMITED,
+        500: Kind.INTERNAL,
+        502: Kind.UPSTREAM_INVALID,
+        503: Kind.UPSTREAM_BUSY,
+        504: Kind.UPSTREAM_TIMEOUT,
+    }
+)
 
 
 # What describes a body that is not sent any more.
-REPLACED = frozenset([
-    b"content-type",
-    b"content-length",
-    b"transfer-encoding",
-    b"etag",
-])
+REPLACED = frozenset(
+    [
+        b"content-type",
+        b"content-length",
+        b"transfer-encoding",
+        b"etag",
+    ]
+)
 
 
 class Detail(msgspec.Struct):

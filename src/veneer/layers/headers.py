@@ -56,11 +56,13 @@ class HeadersMiddleware(Layer):
         self._server_timing = server_timing
         version = () if dialect.version is None else (dialect.version,)
         self._constant = [*version]
-        self._replaced = frozenset([
-            *dialect.request_id_headers,
-            *(name for name, _ in version),
-            CLIENT_ID,
-        ])
+        self._replaced = frozenset(
+            [
+                *dialect.request_id_headers,
+                *(name for name, _ in version),
+                CLIENT_ID,
+            ]
+        )
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and add our fields to the start of its response."""

@@ -43,9 +43,7 @@ class OperationsMiddleware(Layer):
             await endpoint(scope, receive, send)
             return
         facts.put(scope, endpoint)
-        call = await read_call(
-            scope, receive, max_body=self._max_body, stored=self._allowed.stored
-        )
+        call = await read_call(scope, receive, max_body=self._max_body, stored=self._allowed.stored)
         if isinstance(call, Error):
             await call(scope, receive, send)
             return

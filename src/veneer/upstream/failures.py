@@ -29,16 +29,18 @@ BUSY = Error(
     headers=((b"retry-after", b"1"),),
 )
 
-_ERRORS = MappingProxyType({
-    ConnectFailed: UNREACHABLE,
-    ConnectTimeout: SILENT,
-    PoolTimeout: BUSY,
-    WriteTimeout: SILENT,
-    HeaderTimeout: SILENT,
-    ReadTimeout: SILENT,
-    MalformedResponse: INVALID,
-    Truncated: INTERRUPTED,
-})
+_ERRORS = MappingProxyType(
+    {
+        ConnectFailed: UNREACHABLE,
+        ConnectTimeout: SILENT,
+        PoolTimeout: BUSY,
+        WriteTimeout: SILENT,
+        HeaderTimeout: SILENT,
+        ReadTimeout: SILENT,
+        MalformedResponse: INVALID,
+        Truncated: INTERRUPTED,
+    }
+)
 
 
 def error_for(failure: TransportError) -> Error:

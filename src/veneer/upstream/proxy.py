@@ -182,9 +182,7 @@ class Upstream:
         target = self._base + b"/" + endpoint.path
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        headers = to_upstream(
-            scope["headers"], scope["http_version"], keyed=self._keys is not None
-        )
+        headers = to_upstream(scope["headers"], scope["http_version"], keyed=self._keys is not None)
         request = Request(
             scope["method"].encode("ascii"),
             target,

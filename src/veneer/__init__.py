@@ -1,0 +1,57 @@
+"""Composable pure-ASGI middlewares that give a model server what a commercial API has."""
+
+from starlette.middleware import Middleware
+
+from veneer.call import Call
+from veneer.client import Client, client_of
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.edits import Edits, edits_of
+from veneer.errors import BrokenResponseError, Error
+from veneer.facts import Relayed, RequestFact, RequestId, ResponseFact, Route, Usage, get, put
+from veneer.layer import Layer
+from veneer.layers.errors import ErrorMiddleware
+from veneer.layers.headers import HeadersMiddleware
+from veneer.layers.heartbeat import HeartbeatMiddleware
+from veneer.layers.operations import OperationsMiddleware
+from veneer.layers.relay import RelayMiddleware
+from veneer.operations import Endpoint, Operation, endpoint_of
+from veneer.stack import Stack
+from veneer.upstream.proxy import Upstream
+from veneer.upstream.transport import PoolLimits, Timeouts
+from veneer.wiring import ConfigurationError
+
+__all__ = [
+    "OPENAI",
+    "BrokenResponseError",
+    "Call",
+    "Client",
+    "ConfigurationError",
+    "Dialect",
+    "Edits",
+    "Endpoint",
+    "Error",
+    "ErrorMiddleware",
+    "HeadersMiddleware",
+    "HeartbeatMiddleware",
+    "Kind",
+    "Layer",
+    "Middleware",
+    "Operation",
+    "OperationsMiddleware",
+    "PoolLimits",
+    "RelayMiddleware",
+    "Relayed",
+    "RequestFact",
+    "RequestId",
+    "ResponseFact",
+    "Route",
+    "Stack",
+    "Timeouts",
+    "Upstream",
+    "Usage",
+    "client_of",
+    "edits_of",
+    "endpoint_of",
+    "get",
+    "put",
+]
