@@ -1,0 +1,94 @@
+"""What the commands take."""
+
+import sys
+from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+SERVE = """\
+Serve the API of an OpenAI-compatible server through the layers.
+
+Callers are not asked for a key yet: whoever reaches the port may call, at the expense of the
+upstream key. So serving on anything but loopback is refused unless --no-auth says that this is
+meant.
+"""
+
+
+class Parser(ArgumentParser):
+    """A parser that answers a wrong argument with one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and how to learn more; exit with 2."""
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+class Version(Action):
+    """Prints the version; finding it out takes longer than the rest of the parser."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,  # noqa: ARG002 - argparse's signature
+        values: str | Sequence[Any] | None,  # noqa: ARG002 - as above
+        option_string: str | None = None,  # noqa: ARG002 - as above
+    ) -> NoReturn:
+        """Print and exit."""
+        sys.stdout.write(f"veneer {version('veneer')}\n")
+        parser.exit()
+
+
+def parser() -> ArgumentParser:
+    """Return the parser of the whole command line."""
+    root = Parser(
+        prog="veneer",
+        description="Put the layers of a commercial API over any OpenAI-compatible model server.",
+    )
+    root.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
+    commands = root.add_subparsers(dest="command", required=True, metavar="command")
+    _add_demo(commands.add_parser("demo", help="try it: the layers around a demo model, no keys"))
+    _add_serve(
+        commands.add_parser(
+            "serve",
+            help="serve a model server's API through the layers",
+            description=SERVE,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+    )
+    _add_check(commands.add_parser("check", help="validate a veneer.toml"))
+    return root
+
+
+def _add_demo(demo: ArgumentParser) -> None:
+    demo.description = "Serve a small deterministic demo model with the layers around it."
+    demo.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    demo.add_argument(
+        "--port", type=int, help="port to listen on (8080, or a free one where that is taken)"
+    )
+
+
+def _add_serve(serve: ArgumentParser) -> None:
+    serve.add_argument("--upstream", metavar="URL", help="base URL, as http://localhost:8000/v1")
+    serve.add_argument("--config", metavar="FILE", help="a veneer.toml; flags stand above it")
+    serve.add_argument("--host", help="address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (8080; 0 takes a free one)")
+    serve.add_argument("--workers", type=int, metavar="N", help="processes on the port (1)")
+    serve.add_argument(
+        "--api-key",
+        metavar="env:NAME|file:PATH",
+        help="where the upstream's key is; without it, the client's own goes through",
+    )
+    serve.add_argument("--log-format", choices=("text", "json"), help="form of the log (text)")
+    serve.add_argument(
+        "--no-auth",
+        action="store_true",
+        help="ask callers for no key; needed beyond loopback, as there are no keys yet",
+    )
+
+
+def _add_check(check: ArgumentParser) -> None:
+    check.description = "Say what is wrong with a configuration; read its secrets, show none."
+    check.add_argument("file", nargs="?", help="the file to check (veneer.toml)")
+    check.add_argument(
+        "--options", action="store_true", help="print the reference of all options and exit"
+    )

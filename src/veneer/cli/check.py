@@ -1,0 +1,18 @@
+"""`veneer check`: finds out whether `veneer serve` would start with a configuration."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from veneer.config import build, load
+from veneer.config.reference import reference
+
+
+def run(given: Namespace) -> int:
+    """Check a file, or print the reference; raises `ConfigurationError` with all that is wrong."""
+    if given.options:
+        print(reference(), end="")
+        return 0
+    path = Path(given.file or "veneer.toml")
+    build(load(path))
+    print(f"{path} is in order.")
+    return 0

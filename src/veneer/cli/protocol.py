@@ -1,0 +1,198 @@
+"""HTTP/1.1 towards clients: uvicorn's protocol on httptools, with bounds on a request's header.
+
+uvicorn waits for ever for a header that does not end, and keeps all of it. Deviations from it:
+1. a header must come whole within a time and a size, its URL within another, and the body's framing
+   (chunk extensions, trailers) may not grow without data;
+2. trailers are dropped: uvicorn appends them to the header of a request that is being served;
+3. refusals are said in the API's envelope, and the rest of what the client sends is read and thrown
+   away for a moment, as a reset could overtake our answer (RFC 9112 §9.6).
+"""
+
+import asyncio
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from veneer import facts
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.errors import Error
+from veneer.facts import RequestId
+from veneer.wire.ids import request_id
+
+logger = logging.getLogger("veneer.server")
+
+# Seconds in which a refused client may read why before its connection is closed.
+LINGER = 2.0
+
+MALFORMED = Error(Kind.INVALID_REQUEST, "The request is not well-formed HTTP/1.1.")
+LATE = Error(Kind.REQUEST_TIMEOUT, "The header of the request did not arrive in time.")
+
+
+class HeadBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header of a request may take: seconds, bytes, and bytes of its URL."""
+
+    timeout: float = 30.0
+    size: int = 65536
+    url: int = 8192
+
+
+class _RefusedError(Exception):
+    """Stops the parser; why stands in the protocol."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds; a subclass sets others, and the dialect of refusals."""
+
+    bounds = HeadBounds()
+    dialect: Dialect = OPENAI
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The header on its way in: whether there is one, whether it began in this segment, and its
+        # bytes in the segments after that one.
+        self._in_head = False
+        self._head_began = False
+        self._head_bytes = 0
+        # The bytes of this segment, whether they held data of a body, and those since the last that
+        # did: they are but framing.
+        self._segment = 0
+        self._got_data = False
+        self._framing_bytes = 0
+        self._refusal: Error | None = None
+        self._refused = False
+        self._current: RequestResponseCycle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and see that a header or a body's framing does not grow without end."""
+        if self._refused:
+            return
+        self._segment = len(data)
+        self._head_began = self._got_data = False
+        super().data_received(data)
+        if self._refused:
+            return
+        if self._in_head and not self._head_began:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.bounds.size:
+                self._refuse(self._header_too_large())
+                return
+        elif self._got_data or self._head_began:
+            self._framing_bytes = 0
+        else:
+            self._framing_bytes += len(data)
+            if self._framing_bytes > self.bounds.size:
+                self._refuse(MALFORMED)
+                return
+        # A whole header in one segment, the common case, has begun a cycle and needs no timer.
+        current = self._current
+        if self._in_head or current is None or current.response_complete:
+            self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Begin a header."""
+        self._in_head = self._head_began = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Judge the size of a header, and hand its request to the app."""
+        self._in_head = False
+        self._stop_waiting()
+        if len(self.url) > self.bounds.url:
+            self._refusal = Error(
+                Kind.INVALID_REQUEST,
+                f"The URL is over the limit of {self.bounds.url} bytes.",
+                status=HTTPStatus.REQUEST_URI_TOO_LONG,
+            )
+            raise _RefusedError
+        if self._head_bytes + self._segment > self.bounds.size:
+            # Only now is it worth counting, for a body may stand in the same segment.
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > self.bounds.size:
+                self._refusal = self._header_too_large()
+                raise _RefusedError
+        super().on_headers_complete()
+        self._current = self.cycle
+        # Whatever comes later under the name of a header is a trailer.
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._got_data = True
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser did not take."""
+        del msg
+        self._refuse(self._refusal or MALFORMED)
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.bounds.timeout, self._head_is_late)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._current is not None and not self._current.response_complete:
+            # The late one came behind a request that is being answered; its time begins after that.
+            self._await_head()
+        elif self._in_head:
+            self._refuse(LATE)
+        else:
+            self.transport.close()
+
+    def _header_too_large(self) -> Error:
+        return Error(
+            Kind.INVALID_REQUEST,
+            f"The header of the request is over the limit of {self.bounds.size} bytes.",
+            status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+        )
+
+    def _refuse(self, error: Error) -> None:
+        """Answer with an error, if there is room for an answer, and close the connection."""
+        self._refused = True
+        self._stop_waiting()
+        cycle = self._current
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or self._in_head or self.pipeline:
+                self.transport.close()
+                return
+            # The app learns that its client is gone, and what it sends goes nowhere.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.write(self._rendered(error))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER, self.transport.close)
+
+    def _rendered(self, error: Error) -> bytes:
+        own_id = request_id()
+        known = {Dialect: self.dialect, RequestId: RequestId(own_id)}
+        dialect, failure = error.in_dialect({facts.SCOPE_KEY: known})
+        body = dialect.body(failure)
+        status = HTTPStatus(error.status or failure.form.status)
+        logger.info("refused a request (%d, %s): %s", status, own_id, error.message)
+        headers = [
+            *self.server_state.default_headers,
+            *((name, own_id.encode()) for name in dialect.request_id_headers),
+            (b"content-type", b"application/json; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
+        lines += [b"%b: %b" % pair for pair in headers]
+        return b"\r\n".join([*lines, b"", body])

@@ -1,0 +1,7 @@
+"""Configuration: one TOML file with a table for each layer, and the stack that it describes."""
+
+from veneer.config.build import build, build_upstream
+from veneer.config.load import load, parse
+from veneer.config.tables import Config
+
+__all__ = ["Config", "build", "build_upstream", "load", "parse"]

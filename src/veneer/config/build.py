@@ -1,0 +1,149 @@
+"""Building: from `Config` to the stack that it describes."""
+
+import math
+from collections.abc import Callable
+from importlib import import_module
+from ssl import SSLContext
+from typing import Any
+
+import msgspec
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+
+from veneer.config.secret import read_secret
+from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
+from veneer.dialects import OPENAI, Dialect
+from veneer.layers.errors import ErrorMiddleware
+from veneer.layers.headers import HeadersMiddleware
+from veneer.layers.heartbeat import HeartbeatMiddleware
+from veneer.layers.log import LogMiddleware
+from veneer.layers.operations import OperationsMiddleware
+from veneer.layers.relay import RelayMiddleware
+from veneer.stack import Stack
+from veneer.upstream.proxy import Upstream
+from veneer.upstream.tls import client_context
+from veneer.upstream.transport import PoolLimits, Timeouts
+from veneer.wiring import ConfigurationError
+
+
+def build(config: Config, app: ASGIApp | None = None) -> Stack:
+    """Return the stack that a configuration describes, around `app` or else its upstream.
+
+    Secrets are read here. Raises `ConfigurationError` that names the table where a value cannot be
+    used.
+    """
+    return Stack(layers(config), build_upstream(config) if app is None else app)
+
+
+def layers(config: Config) -> list[Middleware]:
+    """Return the layers in their order, outermost first."""
+    headers, heartbeat, operations = config.headers, config.heartbeat, config.operations
+    found = [
+        _layer(
+            "headers",
+            HeadersMiddleware,
+            dialect=dialect_of(config),
+            client_ids=headers.client_ids,
+            server_timing=headers.server_timing,
+            cors_origins=headers.cors_origins,
+        )
+    ]
+    if config.log.enabled:
+        found.append(_layer("log", LogMiddleware, format=config.log.format))
+    return [
+        *found,
+        _layer(
+            "heartbeat",
+            HeartbeatMiddleware,
+            interval=heartbeat.interval,
+            early_start=heartbeat.early_start,
+        ),
+        _layer("errors", ErrorMiddleware),
+        _layer(
+            "operations",
+            OperationsMiddleware,
+            allow=operations.allow,
+            max_body=operations.max_body,
+        ),
+        _layer(
+            "relay",
+            RelayMiddleware,
+            inject_usage=config.relay.inject_usage,
+            max_observed=config.relay.max_observed,
+        ),
+    ]
+
+
+def dialect_of(config: Config) -> Dialect:
+    """Return the dialect that `[headers] dialect` names."""
+    return {"openai": OPENAI}[config.headers.dialect]
+
+
+def build_upstream(config: Config) -> Upstream:
+    """Return the proxy that `[upstream]` describes; raises as `build` does."""
+    table = config.upstream
+    if table.url is None:
+        raise ConfigurationError(
+            "[upstream] url is not set: give the base URL of a model server, such as "
+            "http://localhost:8000/v1."
+        )
+    try:
+        context = None if table.ca_file is None else client_context(table.ca_file)
+        return Upstream(
+            table.url,
+            api_key=_api_keys(table),
+            api_key_header=table.api_key_header,
+            name=table.name,
+            allow=config.operations.allow,
+            timeouts=_timeouts(table.timeouts),
+            limits=PoolLimits(**msgspec.structs.asdict(table.limits)),
+            ssl_context=context if table.transport == "h1" else None,
+            client=None if table.transport == "h1" else _httpx_client(table, context),
+        )
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"[upstream] {error}") from error
+
+
+def _layer(table: str, cls: Callable[..., ASGIApp], **options: Any) -> Middleware:
+    """Return the record of a layer whose refusals begin with the table that they are about."""
+
+    def make(app: ASGIApp) -> ASGIApp:
+        try:
+            return cls(app, **options)
+        except ConfigurationError:
+            raise
+        except ValueError as error:
+            raise ConfigurationError(f"[{table}] {error}") from error
+
+    return Middleware(make)
+
+
+def _api_keys(table: UpstreamTable) -> list[str] | None:
+    if table.api_key is None:
+        return None
+    references = [table.api_key] if isinstance(table.api_key, str) else table.api_key
+    return [read_secret(reference, "[upstream] api_key") for reference in references]
+
+
+def _timeouts(table: TimeoutsTable) -> Timeouts:
+    return Timeouts(
+        **{
+            name: None if math.isinf(seconds) else seconds
+            for name, seconds in msgspec.structs.asdict(table).items()
+        }
+    )
+
+
+def _httpx_client(table: UpstreamTable, context: SSLContext | None) -> Any:
+    # Two thirds of a second's start-up, for the few who ask for it.
+    httpx = import_module("httpx")
+    return httpx.AsyncClient(
+        verify=True if context is None else context,
+        limits=httpx.Limits(
+            max_connections=table.limits.max_connections,
+            max_keepalive_connections=table.limits.max_idle,
+            keepalive_expiry=table.limits.keepalive_expiry,
+        ),
+    )

@@ -1,0 +1,71 @@
+"""What an option takes, in words, from its type."""
+
+import math
+from typing import Any
+
+from msgspec import inspect
+
+from veneer.config.tables import HIDDEN
+
+
+def expected(kind: Any) -> str:
+    """Return what values of a type are, to stand after "must be"."""
+    return _words(inspect.type_info(kind))
+
+
+def marks(kind: Any) -> frozenset[str]:
+    """Return the marks (`Meta.extra`) on a type and on the types inside it."""
+    return frozenset(_marks(inspect.type_info(kind)))
+
+
+def description(kind: Any) -> str:
+    """Return the description (`Meta.description`) of a type, empty where it has none."""
+    info = inspect.type_info(kind)
+    if isinstance(info, inspect.Metadata):
+        return str((info.extra_json_schema or {}).get("description", ""))
+    return ""
+
+
+def holds_nan(value: Any) -> bool:
+    """Whether a value is no number, which every comparison of a range lets through."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _marks(info: inspect.Type) -> set[str]:
+    if isinstance(info, inspect.Metadata):
+        return set(info.extra or {}) | _marks(info.type)
+    if isinstance(info, inspect.ListType):
+        return _marks(info.item_type)
+    if isinstance(info, inspect.UnionType):
+        return set[str]().union(*map(_marks, info.types))
+    return set()
+
+
+def _words(info: inspect.Type) -> str:
+    match info:
+        case inspect.Metadata():
+            words = "env:NAME or file:PATH" if HIDDEN in (info.extra or {}) else _words(info.type)
+        case inspect.ListType():
+            words = f"a list, each item {_words(info.item_type)}"
+        case inspect.UnionType():
+            kinds = [kind for kind in info.types if not isinstance(kind, inspect.NoneType)]
+            words = ", or ".join(map(_words, kinds))
+        case inspect.LiteralType():
+            words = " or ".join(f'"{value}"' for value in info.values)
+        case inspect.IntType():
+            words = f"a whole number{_range(info)}"
+        case inspect.FloatType():
+            words = f"a number{_range(info)}"
+        case inspect.StrType():
+            words = "a string that is not empty" if info.min_length else "a string"
+        case _:
+            words = "true or false"
+    return words
+
+
+def _range(info: inspect.IntType | inspect.FloatType) -> str:
+    if info.ge is not None and info.le is not None:
+        return f" from {info.ge} to {info.le}"
+    if info.ge is not None:
+        return f" of at least {info.ge}"
+    return "" if info.gt is None else f" above {info.gt}"

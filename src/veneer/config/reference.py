@@ -1,0 +1,61 @@
+"""The reference of all options, as Markdown, made from the tables."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from veneer.config.expected import description, expected
+from veneer.config.tables import Config, Table
+
+
+def reference() -> str:
+    """Return a heading and a table of options for each table of the configuration."""
+    return "\n".join(_lines(Config, "")) + "\n"
+
+
+def undocumented() -> list[str]:
+    """Return the options that have no description."""
+    return [
+        f"[{name}] {field.name}"
+        for name, table in tables(Config)
+        for field in _options(table)
+        if not description(field.type)
+    ]
+
+
+def tables(table: type[Table], name: str = "") -> Iterator[tuple[str, type[Table]]]:
+    """Yield a table and those inside it, with their names in the file."""
+    yield name, table
+    for field in msgspec.structs.fields(table):
+        if _is_table(field.type):
+            yield from tables(field.type, f"{name}.{field.name}" if name else field.name)
+
+
+def _lines(config: type[Table], name: str) -> Iterator[str]:
+    for path, table in tables(config, name):
+        if path:
+            yield f"### `[{path}]`\n\n{inspect.getdoc(table)}\n"
+            yield "| option | takes | default | what it does |\n|---|---|---|---|"
+            for field in _options(table):
+                yield (
+                    f"| `{field.name}` | {expected(field.type)} | {_default(field)} "
+                    f"| {description(field.type)} |"
+                )
+            yield ""
+
+
+def _options(table: type[Table]) -> list[msgspec.structs.FieldInfo]:
+    return [field for field in msgspec.structs.fields(table) if not _is_table(field.type)]
+
+
+def _is_table(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Table)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+    if default is None:
+        return ""
+    return f"`{msgspec.json.encode(default).decode()}`"
