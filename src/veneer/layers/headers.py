@@ -5,9 +5,9 @@ Stands outermost, so that every error below has a request id. Reads nothing; wri
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from time import perf_counter
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
@@ -43,7 +43,9 @@ class HeadersMiddleware(Layer):
         cors_origins: Sequence[str] = (),
     ) -> None:
         if cors_origins:
-            app = CORSMiddleware(
+            # Imported by those who use it: it brings in Starlette's requests and responses.
+            cors = import_module("starlette.middleware.cors")
+            app = cors.CORSMiddleware(
                 app,
                 allow_origins=cors_origins,
                 allow_methods=["GET", "POST", "DELETE"],

@@ -1,0 +1,53 @@
+"""The parts of the README that are made from the code; `python -m tests.readme` writes them."""
+
+import re
+from pathlib import Path
+
+from veneer.config import Config
+from veneer.config.build import layers
+from veneer.config.reference import reference
+from veneer.layer import Layer
+from veneer.stack import Stack
+from veneer.wiring import chain
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def layers_table() -> str:
+    """Return the table of the layers that a default configuration stacks."""
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        """Stand at the foot of the stack."""
+
+    stacked = [part for part in chain(Stack(layers(Config()), app)) if isinstance(part, Layer)]
+    lines = ["| layer | what it does | reads | writes |", "|---|---|---|---|"]
+    for layer in stacked:
+        first = (type(layer).__doc__ or "").partition("\n")[0]
+        reads, writes = (_names(kinds) for kinds in (layer.reads, layer.writes))
+        lines.append(f"| `{type(layer).__name__}` | {first} | {reads} | {writes} |")
+    return "\n".join(lines) + "\n"
+
+
+def _names(kinds: object) -> str:
+    return ", ".join(f"`{kind.__name__}`" for kind in kinds) if isinstance(kinds, tuple) else ""
+
+
+def made(text: str) -> str:
+    """Return the README's text with the parts that are made from the code as they should be."""
+    for name, part in (("layers", layers_table()), ("options", reference())):
+        text = re.sub(
+            rf"(<!-- {name} -->\n).*(<!-- /{name} -->)",
+            lambda found, part=part: f"{found[1]}\n{part}\n{found[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+
+
+if __name__ == "__main__":
+    README.write_text(made(README.read_text()))

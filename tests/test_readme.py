@@ -1,0 +1,57 @@
+"""The README says what is so: its code runs, its tables are the code's, its commands are ours."""
+
+import asyncio
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests import readme
+from tests.asgi import json_request
+from veneer.cli.arguments import parser
+from veneer.config import build, parse
+
+CI = Path(__file__).parent.parent / ".ci" / "run"
+
+
+def test_the_tables_are_those_of_the_code() -> None:
+    text = readme.README.read_text()
+    assert text == readme.made(text), "run: python -m tests.readme"
+
+
+async def test_the_stack_of_the_first_screen_runs() -> None:
+    (code,) = readme.blocks("python")
+    namespace: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), namespace)  # noqa: S102 - the README's own code
+    exchange = json_request({"model": "m", "messages": []})
+    app = namespace["app"]
+    assert callable(app)
+    async with asyncio.timeout(10):
+        await exchange.run(app)
+    assert exchange.status in (502, 504)
+    assert exchange.header("x-request-id") == exchange.json()["error"]["request_id"]
+
+
+def test_the_configuration_shown_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSTREAM_API_KEY", "sk-test")
+    for block in readme.blocks("toml"):
+        build(parse(tomllib.loads(block)))
+
+
+def test_every_veneer_command_shown_is_one() -> None:
+    commands = [
+        line.rpartition("&&")[2].strip().removeprefix(".venv/bin/")
+        for block in readme.blocks("sh")
+        for line in block.splitlines()
+    ]
+    shown = [shlex.split(command) for command in commands if command.startswith("veneer ")]
+    assert {command[1] for command in shown} == {"demo", "serve"}
+    for command in shown:
+        parser().parse_args(command[1:])
+
+
+def test_continuous_integration_runs_the_command_that_is_shown() -> None:
+    assert "<!-- tests -->" in CI.read_text()
+    after = readme.README.read_text().partition("<!-- tests -->\n```sh\n")[2]
+    assert "pytest" in after.partition("\n```")[0]
