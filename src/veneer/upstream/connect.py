@@ -1,7 +1,6 @@
 """Opening a TCP socket: every address of a name is tried, the next one before the last gave up."""
 
 import asyncio
-import contextlib
 import socket
 from collections import deque
 from itertools import chain, zip_longest
@@ -86,5 +85,4 @@ async def _first(addresses: deque[_Address]) -> socket.socket:
 def _discard(task: asyncio.Task[socket.socket]) -> None:
     """Close the socket of an attempt that came second."""
     if not task.cancelled() and task.exception() is None:
-        with contextlib.closing(task.result()):
-            return
+        task.result().close()

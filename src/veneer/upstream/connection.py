@@ -32,9 +32,6 @@ _UNREAD = 65_536
 class Owner(Protocol):
     """Where connections come from and go back to."""
 
-    def opened(self, connection: "Connection") -> None:
-        """Hear that `connection` has a socket."""
-
     def release(self, connection: "Connection", keepalive: float | None) -> None:
         """Take `connection` back; the upstream promised to keep it for `keepalive` seconds."""
 
@@ -106,6 +103,7 @@ class Connection(asyncio.Protocol):
         """Close at once. May be called twice."""
         if not self.closed:
             self.closed = True
+            self._waiter = self._response = None
             self._watchdog.lift()
             self._end_upload()
             self._transport.abort()
@@ -114,14 +112,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         self._transport = cast("asyncio.Transport", transport)
-        self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self.closed:
-            return
-        if self._waiter is None and self._response is None:
-            self.abort()  # it answers before it is asked
+        waiter = self._waiter
+        if waiter is None and self._response is None:
+            self.abort()  # closed already, or it answers before it is asked
             return
         try:
             self._reader.feed(data)
@@ -131,11 +127,11 @@ class Connection(asyncio.Protocol):
         response = self._reader.response
         if response is None:
             return
-        if self._waiter is not None:
-            self._answered(self._waiter, response)
+        if waiter is not None:
+            self._answered(waiter, response)
             if self.closed:
                 return
-        if response.unread:
+        elif response.unread:
             self._watchdog.deadline = math.inf
         if self._reader.complete:
             self._finish()

@@ -121,18 +121,13 @@ class H1Transport:
     async def _handshake(self) -> Connection:
         host = self.origin.host
         opened = await open_socket(host, self.origin.port)
-        connected = False
-        try:
-            transport, connection = await asyncio.get_running_loop().create_connection(
-                self._connection,
-                sock=opened,
-                ssl=self._ssl,
-                server_hostname=host if self._ssl is not None else None,
-            )
-            connected = True
-        finally:
-            if not connected:
-                opened.close()
+        # From here on the socket is the loop's to close, whatever happens.
+        transport, connection = await asyncio.get_running_loop().create_connection(
+            self._connection,
+            sock=opened,
+            ssl=self._ssl,
+            server_hostname=host if self._ssl is not None else None,
+        )
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() not in (None, ALPN_HTTP_1_1):
             connection.abort()

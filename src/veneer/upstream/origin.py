@@ -33,7 +33,10 @@ class Origin(msgspec.Struct, frozen=True):
             host = host.encode("idna").decode("ascii")
         if not _HOST.fullmatch(host):
             raise ValueError(f"an upstream's URL needs a host name or an address, not {host!r}")
-        return cls(parts.scheme, host, parts.port or _DEFAULT_PORTS[parts.scheme])
+        port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+        if port == 0:
+            raise ValueError("an upstream's URL needs a port that can be connected to, not 0")
+        return cls(parts.scheme, host, port)
 
     @property
     def secure(self) -> bool:

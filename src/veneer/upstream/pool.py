@@ -33,6 +33,8 @@ class Pool:
         self._now = self._loop.time
         self._idle: list[Connection] = []
         self._waiters: OrderedDict[asyncio.Future[Connection | None], None] = OrderedDict()
+        # Those that hold a place, and those whose socket is not closed yet.
+        self._placed: set[Connection] = set()
         self._sockets: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
@@ -97,10 +99,6 @@ class Pool:
             self._all_gone = self._loop.create_future()
             await asyncio.wait([self._all_gone], timeout=_CLOSING)
 
-    def opened(self, connection: Connection) -> None:
-        """See `Owner.opened`."""
-        self._sockets.add(connection)
-
     def release(self, connection: Connection, keepalive: float | None) -> None:
         """See `Owner.release`."""
         expiry = self._limits.keepalive_expiry
@@ -108,7 +106,7 @@ class Pool:
             # The upstream counts from its last byte, which is older here than there.
             expiry = min(expiry, keepalive - min(1.0, keepalive / 2))
         connection.expires = self._now() + expiry
-        waiter = self._next_waiter()
+        waiter = self._next_waiter() if expiry > 0 else None
         if waiter is not None:
             waiter.set_result(connection)
         elif expiry <= 0 or len(self._idle) >= self._limits.max_idle:
@@ -122,7 +120,9 @@ class Pool:
         """See `Owner.lost`."""
         if connection in self._idle:
             self._idle.remove(connection)
-        self._give_place()
+        if connection in self._placed:
+            self._placed.remove(connection)
+            self._give_place()
 
     def gone(self, connection: Connection) -> None:
         """See `Owner.gone`."""
@@ -173,16 +173,20 @@ class Pool:
         return None
 
     async def _fill(self) -> Connection:
-        """Open a connection in a place that the caller holds."""
+        """Open a connection, and hand it the place that the caller holds."""
         connection = None
         try:
             connection = await self._connect()
+            if self._closed:
+                connection.abort()
+                raise Truncated("the transport was closed")
+            if connection.closed:
+                raise ConnectFailed("the upstream closed the connection as soon as it was made")
+            self._placed.add(connection)
+            self._sockets.add(connection)
         finally:
-            if connection is None:
+            if connection not in self._placed:
                 self._give_place()
-        if self._closed:
-            connection.abort()
-            raise Truncated("the transport was closed")
         return connection
 
     def _sweep(self) -> None:

@@ -82,9 +82,8 @@ class ResponseReader:
             raise MalformedResponse("the upstream sends more than its response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field of the header; those of trailers are of no use to anybody."""
-        if self.response is None:
-            self._headers.append((name.lower(), value.rstrip(b" \t")))
+        """Keep a field of the header, or of the trailers, of which nothing is made."""
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Judge the header, and make the response unless it is an interim one."""
@@ -117,7 +116,10 @@ class ResponseReader:
         )
         self._fruitless = 0
         self.complete = self._head_only
-        self.response = H1Response(status, headers, self._wire)
+        # llhttp leaves the blanks after a value on it (RFC 9112 §5.1).
+        stripped = [(name, value.rstrip(b" \t")) for name, value in headers]
+        self.response = H1Response(status, stripped, self._wire)
+        self._headers = []
 
     def on_body(self, data: bytes) -> None:
         """Hand on a part of the body."""
@@ -149,7 +151,10 @@ class ResponseReader:
             raise MalformedResponse("the upstream's header is too long")
 
     def _check_coding(self, coding: bytes) -> None:
-        """Allow one transfer coding, chunked, which HTTP/1.0 does not have (RFC 9112 §6.1)."""
+        """Allow one transfer coding, chunked, which HTTP/1.0 does not have (RFC 9112 §6.1).
+
+        Not even a blank may follow it: llhttp would not see the chunks then.
+        """
         names = [name for name, _ in self._headers]
         if coding.lower() != b"chunked" or names.count(b"transfer-encoding") != 1:
             raise MalformedResponse("the upstream uses a transfer coding other than chunked")
