@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -56,6 +57,12 @@ class Peer:
     def stuck(self) -> int:
         """How many bytes the client and the sockets' buffers have not taken."""
         return self._writer.transport.get_write_buffer_size()
+
+    def hang_up(self) -> None:
+        """End the TCP stream, without the alert that TLS has for that."""
+        raw = socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno()))
+        raw.shutdown(socket.SHUT_WR)
+        raw.close()
 
     def reset(self) -> None:
         """Cut the connection with a RST."""

@@ -527,6 +527,34 @@ def tls_server(authority: trustme.CA, *protocols: str) -> ssl.SSLContext:
     return context
 
 
+async def test_over_tls_only_the_upstream_can_end_a_body_without_length() -> None:
+    authority = trustme.CA()
+    trusting = client_context()
+    authority.configure_trust(trusting)
+    hangs_up = False
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(START + b"\r\nhalf")
+        await asyncio.sleep(0.02)
+        if hangs_up:
+            peer.hang_up()
+            await peer.rest()
+
+    async with serving(script, tls=tls_server(authority, "http/1.1")) as server:
+        transport = H1Transport(server.url, ssl_context=trusting)
+        response = await transport.request(GET)
+        assert await response.read() == b"half"
+        assert await response.read() == b""
+        assert response.ended
+        hangs_up = True
+        response = await transport.request(GET)
+        assert await response.read() == b"half"
+        with pytest.raises(Truncated):
+            await response.read()
+        await transport.aclose()
+
+
 async def test_alpn_offers_http_1_1_and_no_other_is_taken() -> None:
     authority = trustme.CA()
     trusting = client_context()

@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from veneer.upstream.reader import ResponseReader
 from veneer.upstream.request_body import upload
 from veneer.upstream.response import H1Response
+from veneer.upstream.tls import closed_by_peer
 from veneer.upstream.transport import (
     HeaderTimeout,
     MalformedResponse,
@@ -147,7 +148,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         if not self.closed:
-            if self._response is not None and self._reader.until_eof and exc is None:
+            if self._reader.until_eof and exc is None and closed_by_peer(self._transport):
                 self._settle(None)
                 self.abort()
             else:

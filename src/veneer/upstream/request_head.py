@@ -32,8 +32,9 @@ def render_head(request: Request, host: bytes) -> bytes:
     Names of fields are expected in lower case.
     """
     method, target, fields = request.method, request.target, request.headers
-    lines = [host, *[b": ".join(field) for field in fields]]
     frame = framing(request)
+    lines = [b": ".join(field) for field in fields]
+    lines.insert(0, host)
     if frame is not None:
         lines.append(b": ".join(frame))
     head = b"%b %b%b\r\n\r\n" % (method, target, b"\r\n".join(lines))

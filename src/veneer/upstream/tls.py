@@ -1,5 +1,6 @@
 """TLS towards upstreams: always verified."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -21,3 +22,20 @@ def client_context(ca_file: str | Path | None = None) -> ssl.SSLContext:
         ) from error
     context.set_alpn_protocols([ALPN_HTTP_1_1])
     return context
+
+
+def closed_by_peer(transport: asyncio.BaseTransport) -> bool:
+    """Return whether the peer itself has ended what it sends, after a connection's end.
+
+    Over TLS that takes its closing alert: a bare end of the TCP stream may be anybody's, and a body
+    that only the connection delimits is then incomplete (RFC 9112 §9.8). Event loops do not tell.
+    """
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
