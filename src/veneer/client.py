@@ -35,19 +35,24 @@ class Client:
     """Who is on the other end of a request: its body, and whether it is still there.
 
     `receive` is the server's; `idle_timeout` (seconds) bounds the wait for each part of the body.
-    `self.receive` is what layers hand down in its place.
+    `self.receive` is what layers hand down in its place. A client that leaves is noticed while
+    its body is read, and from the end of the body on: so whoever wants to know reads the body.
     """
 
     __slots__ = (
         "_body",
+        "_closed",
         "_complete",
-        "_delivered",
-        "_gone",
+        "_handed",
         "_idle_timeout",
         "_keep",
+        "_left_at",
         "_listeners",
+        "_over",
+        "_parts",
         "_reader",
         "_receive",
+        "_size",
         "_timed_out",
         "_timer",
         "_waiting_since",
@@ -58,9 +63,16 @@ class Client:
         self._receive = receive
         self._idle_timeout = idle_timeout
         self._body: bytes | None = None
-        self._delivered = False
+        # What was read of a body that is not whole yet, and handed to nobody.
+        self._parts: list[bytes] = []
+        self._size = 0
+        # Whether `receive` has handed down what was read, or a part that is kept nowhere.
+        self._handed = False
+        # Whether nothing more of the body is to come.
         self._complete = False
-        self._gone: asyncio.Event | None = None
+        self._left_at: float | None = None
+        self._over: asyncio.Event | None = None
+        self._closed = False
         self._keep = 0.0
         self._listeners: list[Callable[[], None]] = []
         self._reader: asyncio.Task[object] | None = None
@@ -72,85 +84,93 @@ class Client:
     @property
     def disconnected(self) -> bool:
         """Whether the client is known to have left."""
-        return self._gone is not None and self._gone.is_set()
+        return self._left_at is not None
 
     @property
     def kept(self) -> bytes:
-        """The body as far as it was read and kept: whole once `body` has returned, else empty."""
+        """The body, once it has been read whole and kept; else empty."""
         return self._body or b""
 
     async def body(self, limit: int) -> bytes:
         """Return the whole body, read once and kept: whoever reads below gets it again.
 
-        Raises `BodyTooLargeError` beyond `limit` bytes, `BodyTimeoutError`, and
-        `ClientDisconnectedError`.
+        Raises `BodyTooLargeError` beyond `limit` bytes (what was read until then is not lost to
+        those below), `BodyTimeoutError`, `ClientDisconnectedError`, and RuntimeError where
+        somebody below has taken a part of it already.
         """
         if self._body is None:
-            self._body = await self._read_body(limit)
+            if self._handed:
+                raise RuntimeError("a part of the body has been read by somebody else")
+            await self._gather(limit)
+            self._body = b"".join(self._parts)
+            self._parts.clear()
         if len(self._body) > limit:
             raise BodyTooLargeError
         return self._body
 
-    async def _read_body(self, limit: int) -> bytes:
-        message = await self._next_part()
-        if not message.get("more_body", False):
-            return bytes(message.get("body", b""))
-        parts = []
-        size = 0
-        while True:
-            part = message.get("body", b"")
-            size += len(part)
-            if size > limit:
+    async def _gather(self, limit: int) -> None:
+        while not self._complete:
+            if self._size > limit:
                 raise BodyTooLargeError
-            parts.append(part)
-            if not message.get("more_body", False):
-                return b"".join(parts)
-            message = await self._next_part()
-
-    async def _next_part(self) -> Message:
-        message = await self._read()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnectedError
-        return message
+            if self.disconnected or (message := await self._read())["type"] == "http.disconnect":
+                raise ClientDisconnectedError
+            part = bytes(message.get("body", b""))
+            self._parts.append(part)
+            self._size += len(part)
 
     async def _read(self) -> Message:
         """Read the server's next message while the body is incomplete, within the idle timeout."""
         reader = self._reader = cast("asyncio.Task[object]", asyncio.current_task())
+        cancelling = reader.cancelling()
         self._waiting_since = asyncio.get_running_loop().time()
         self._arm(WATCH_AFTER)
         try:
             message = await self._receive()
         except asyncio.CancelledError:
-            if self._timed_out:
-                self._timed_out = False
-                if reader.uncancel() == 0:
-                    raise BodyTimeoutError from None
+            timed_out, self._timed_out = self._timed_out, False
+            if timed_out and reader.uncancel() <= cancelling:
+                raise BodyTimeoutError from None
             raise
         finally:
             self._reader = None
         if message["type"] == "http.disconnect":
-            self._complete = True
             self._left()
         elif not message.get("more_body", False):
             self._complete = True
+            if self._listeners:
+                self._arm(WATCH_AFTER)
         return message
 
     async def receive(self) -> Message:
         """Deliver the body, from memory where it was read, then wait for the disconnect."""
-        if self._body is not None and not self._delivered:
-            self._delivered = True
-            return {"type": "http.request", "body": self._body, "more_body": False}
-        if not self._complete:
+        if self._body is not None:
+            if not self._handed:
+                self._handed = True
+                return {"type": "http.request", "body": self._body, "more_body": False}
+        elif self._parts:
+            self._handed = True
+            body = b"".join(self._parts)
+            self._parts.clear()
+            return {"type": "http.request", "body": body, "more_body": not self._complete}
+        elif not self._complete and not self.disconnected:
+            self._handed = True
             return await self._read()
-        if not self.disconnected:
+        if not self.disconnected and not self._closed:
             self._watch()
-            await self._gone_event().wait()
+            await self._over_event().wait()
         return {"type": "http.disconnect"}
 
     def replace_body(self, scope: Scope, body: bytes) -> Scope:
-        """Hand another body down: return a copy of the scope with its content-length mended."""
+        """Hand another body down: return a copy of the scope with its content-length mended.
+
+        What has not been read of the client's own is dropped.
+        """
         self._body = body
-        self._delivered = False
+        self._parts.clear()
+        self._handed = False
+        self._complete = True
+        if self._listeners:
+            self._arm(WATCH_AFTER)
         headers = [
             (name, value)
             for name, value in scope["headers"]
@@ -160,18 +180,25 @@ class Client:
         return {**scope, "headers": headers}
 
     def keep(self, seconds: float = math.inf) -> None:
-        """Ask that the call goes on this long after its client has left; the longest wish counts."""
+        """Ask that the call goes on this long after its client left; the longest wish counts."""
         self._keep = max(self._keep, seconds)
+        if self.disconnected:
+            self._schedule()
 
     def while_connected(self) -> "WhileConnected":
         """Return a context in which a call is cancelled when its client leaves."""
         return WhileConnected(self)
 
     def on_disconnect(self, listener: Callable[[], None]) -> None:
-        """Call the listener once when the client has left, and what `keep` asked has passed."""
+        """Call the listener once when the client has left, and what `keep` asked has passed.
+
+        It is called from the event loop, never from inside another call of this class.
+        """
+        if self._closed:
+            return
         self._listeners.append(listener)
         if self.disconnected:
-            asyncio.get_running_loop().call_soon(self._notify)
+            self._schedule()
         else:
             self._arm(WATCH_AFTER)
 
@@ -181,37 +208,47 @@ class Client:
             self._listeners.remove(listener)
 
     def close(self) -> None:
-        """Stop watching: the call is over."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Stop watching: the call is over, and nobody below is to wait for its client."""
+        self._closed = True
+        self._disarm()
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
         self._listeners.clear()
+        if self._over is not None:
+            self._over.set()
 
     def _arm(self, delay: float) -> None:
-        if self._timer is None and self._watcher is None:
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+        """See to it that `_tick` comes after this delay at the latest."""
+        if self._watcher is not None or self._closed:
+            return
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + delay:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(delay, self._tick)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _tick(self) -> None:
         """Start the watcher, unless the body is still on its way: then see that it moves."""
         self._timer = None
-        if self._complete:
-            if self._listeners:
-                self._watch()
-        elif self._reader is None:
-            self._arm(self._idle_timeout)
-        else:
+        if self._reader is not None:
             waited = asyncio.get_running_loop().time() - self._waiting_since
             if waited < self._idle_timeout:
                 self._arm(self._idle_timeout - waited)
             else:
                 self._timed_out = True
                 self._reader.cancel()
+        elif self._complete and self._listeners:
+            self._watch()
 
     def _watch(self) -> None:
-        if self._watcher is None and not self.disconnected:
+        if self._watcher is None:
             self._watcher = asyncio.get_running_loop().create_task(self._await_disconnect())
 
     async def _await_disconnect(self) -> None:
@@ -221,24 +258,28 @@ class Client:
         self._left()
 
     def _left(self) -> None:
-        self._gone_event().set()
-        if self._listeners:
-            if self._keep == 0:
-                self._notify()
-            elif self._keep < math.inf:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self._keep, self._notify)
+        self._left_at = asyncio.get_running_loop().time()
+        self._over_event().set()
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Call the listeners of a client that has left as soon as `keep` allows."""
+        self._disarm()
+        if self._listeners and self._left_at is not None and self._keep < math.inf:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(self._left_at + self._keep, self._notify)
 
     def _notify(self) -> None:
+        self._timer = None
         listeners = self._listeners[:]
         self._listeners.clear()
         for listener in listeners:
             listener()
 
-    def _gone_event(self) -> asyncio.Event:
-        if self._gone is None:
-            self._gone = asyncio.Event()
-        return self._gone
+    def _over_event(self) -> asyncio.Event:
+        if self._over is None:
+            self._over = asyncio.Event()
+        return self._over
 
 
 class WhileConnected:
@@ -248,15 +289,17 @@ class WhileConnected:
     costs no task: the disconnect cancels the task that entered it, as `asyncio.timeout` does.
     """
 
-    __slots__ = ("_cancelled", "_client", "_task")
+    __slots__ = ("_cancelled", "_cancelling", "_client", "_task")
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
         self._cancelled = False
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancelling = self._task.cancelling()
         self._client.on_disconnect(self._cancel)
         return self
 
@@ -269,7 +312,7 @@ class WhileConnected:
         self._client.forget(self._cancel)
         if not self._cancelled or self._task is None:
             return
-        if self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise ClientDisconnectedError from error
 
     def _cancel(self) -> None:

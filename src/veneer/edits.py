@@ -14,9 +14,10 @@ class Edits:
 
     `usage_wanted`: some layer needs the usage, also of a stream whose client did not ask for it.
     `usage_shown`: the client sees it then, merged into the chunk that finishes the stream. `model`:
-    the name to show, as JSON, or None for what the upstream says. `in_usage` and `at_end` give members
-    (`b'"a":1,"b":2'`, or nothing) for the usage object and for the last object of the answer: the
-    whole body, or the last data event of a stream; they are called once, when usage is known.
+    the name to show, as JSON, or None for what the upstream says. `in_usage` and `at_end` give
+    members (`b'"a":1,"b":2'`, or nothing) for the usage object and for the last object of the
+    answer: the whole body, or the last data event of a stream; they are called once, when usage is
+    known.
     """
 
     __slots__ = ("at_end", "in_usage", "model", "usage_shown", "usage_wanted")

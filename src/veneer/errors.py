@@ -26,7 +26,7 @@ class Error(msgspec.Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     status: int | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the whole response: envelope, status, and advice on retrying."""
         dialect, failure = self.in_dialect(scope)
         body = dialect.body(failure)

@@ -1,9 +1,10 @@
 """Facts: what layers learn about a request, left where others can read it.
 
-A fact is a small frozen record, kept under its own type in one entry of the ASGI scope. The entry is
-opened once, by the outermost layer, and survives copies of the scope made below it, so that what an
-inner layer puts is seen by the outer ones. Anybody may add types of their own: subclass `RequestFact`
-for what is known before the call goes on, `ResponseFact` for what is known only from the answer.
+A fact is a small frozen record, kept under its own type in one entry of the ASGI scope. The entry
+is opened once, by the outermost layer, and survives copies of the scope made below it, so that what
+an inner layer puts is seen by the outer ones. Anybody may add types of their own: subclass
+`RequestFact` for what is known before the call goes on, `ResponseFact` for what is known only from
+the answer.
 """
 
 from collections.abc import MutableMapping
@@ -32,8 +33,8 @@ class RequestId(RequestFact, frozen=True):
 class Usage(ResponseFact, frozen=True, kw_only=True):
     """The tokens that the upstream says it used; subsets are contained in their totals.
 
-    `cached_input_tokens` and `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens` of
-    `output_tokens`, as in OpenAI's usage object; `seconds` is audio billed by its length.
+    `cached_input_tokens` and `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens`
+    of `output_tokens`, as in OpenAI's usage object; `seconds` is audio billed by its length.
     """
 
     input_tokens: int = 0

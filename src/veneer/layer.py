@@ -1,4 +1,4 @@
-"""The base of every layer: opens the facts, checks who reads and writes which, joins the lifespan."""
+"""The base of every layer: opens the facts, checks who reads and writes which, has a lifespan."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -22,8 +22,8 @@ class Layer:
 
     A subclass says which fact types it `reads` (cannot work without) and `writes`, as class
     attributes or, where that depends on its options, on the instance before it calls this
-    constructor; it answers a request in `handle`, and may hold things open in `lifespan`. `provides`
-    names response facts that the app below writes without saying so.
+    constructor; it answers a request in `handle`, and may hold things open in `lifespan`.
+    `provides` names response facts that the app below writes without saying so.
 
     Raises `ConfigurationError` where a response fact that it reads is written by nothing below it.
     """
@@ -55,11 +55,11 @@ class Layer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
         if scope["type"] == "http":
-            if facts.get(scope, Client) is None:
+            known = scope.get(facts.SCOPE_KEY)
+            if known is None or Client not in known:
                 await self._own(scope, receive, send)
                 return
-            if not self._ready:
-                await self._prepare(scope)
+            await self._prepare(scope)
             await self.handle(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.handle_websocket(scope, receive, send)
@@ -70,16 +70,19 @@ class Layer:
 
     async def _own(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be the outermost layer of a request: open its facts and own its client."""
-        known = scope.get(facts.SCOPE_KEY, {})
+        known = scope.get(facts.SCOPE_KEY)
+        if known is None:
+            scope = dict(scope)
+            known = facts.open_in(scope)
         if self._written is None:
             parts = list(chain(self))
             check_above(parts, known)
             self._written = Written(written_by(parts))
         client = Client(receive)
-        scope = {**scope, facts.SCOPE_KEY: {**known, Written: self._written, Client: client}}
+        known[Written] = self._written
+        known[Client] = client
         try:
-            if not self._ready:
-                await self._prepare(scope)
+            await self._prepare(scope)
             await self.handle(scope, client.receive, send)
         except ClientDisconnectedError:
             # There is nobody left to answer.
@@ -89,11 +92,12 @@ class Layer:
 
     async def _prepare(self, scope: Scope) -> None:
         """Before the first request: check what stands above, start what no lifespan has started."""
-        known = scope[facts.SCOPE_KEY]
-        check_above([self], {*known, *known[Written].kinds})
+        if not self._ready:
+            known = scope[facts.SCOPE_KEY]
+            check_above([self], {*known, *known[Written].kinds})
+            self._ready = True
         if self._lifetime is not None and not self._lifetime.started:
             await self._lifetime.start()
-        self._ready = True
 
 
 __all__ = ["ConfigurationError", "Layer"]

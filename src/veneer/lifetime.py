@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -61,24 +62,62 @@ class Lifetime:
                 entered.cancel()
 
     async def join(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the lifespan protocol to `app`, started before it and stopped after it."""
+        """Pass the lifespan protocol to `app`, started before it and stopped after it.
 
-        async def receive_with_start() -> Message:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.start()
-                except Exception as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    raise
-            return message
+        Where the app takes no part in the protocol, this answers in its place.
+        """
+        joined = _Joined(self, receive, send)
+        try:
+            await _run(app, scope, joined.receive, joined.send)
+            await joined.answer()
+        finally:
+            await self.stop()
 
-        async def send_with_stop(message: Message) -> None:
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.startup.failed"):
-                await self.stop()
-            await send(message)
 
-        await app(scope, receive_with_start, send_with_stop)
+class _Joined:
+    """One lifespan on its way through: what the app below still owes the server."""
+
+    def __init__(self, lifetime: Lifetime, receive: Receive, send: Send) -> None:
+        self._lifetime = lifetime
+        self._receive = receive
+        self._send = send
+        self._received: str | None = None
+        self._sent: str | None = None
+        self._failed = False
+
+    async def receive(self) -> Message:
+        """Deliver the server's next message, after the start if that is what it asks for."""
+        message = await self._receive()
+        self._received = message["type"]
+        if self._received == "lifespan.startup":
+            try:
+                await self._lifetime.start()
+            except Exception as error:
+                await self.send({"type": "lifespan.startup.failed", "message": str(error)})
+                self._failed = True
+                raise
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass the app's answer on, after the stop if it is the last one."""
+        if self._failed:
+            # The server knows; what the app makes of our exception is a second answer.
+            return
+        if message["type"] != "lifespan.startup.complete":
+            await self._lifetime.stop()
+        self._sent = message["type"]
+        await self._send(message)
+
+    async def answer(self) -> None:
+        """Say what an app that has ended has left unsaid."""
+        if self._received is None:
+            await self.receive()
+        if self._sent is None:
+            await self.send({"type": "lifespan.startup.complete"})
+        if self._sent == "lifespan.startup.complete":
+            if self._received == "lifespan.startup":
+                await self.receive()
+            await self.send({"type": "lifespan.shutdown.complete"})
 
 
 @asynccontextmanager
@@ -86,7 +125,7 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     """Run an app's lifespan as a server would: started inside, stopped on the way out.
 
     An app without a lifespan of its own (it raises, or returns at once) is none the worse for it.
-    Raises RuntimeError with the app's sentence where its start fails.
+    Raises RuntimeError with the app's sentence where its start or its stop fails.
     """
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
@@ -94,9 +133,7 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
     running = asyncio.ensure_future(_run(app, scope, inbox.get, outbox.put))
     try:
         inbox.put_nowait({"type": "lifespan.startup"})
-        reply = await _reply(running, outbox)
-        if reply is not None and reply["type"] == "lifespan.startup.failed":
-            raise RuntimeError(reply.get("message") or "the app did not start")
+        await _reply(running, outbox)
         yield
         if not running.done():
             inbox.put_nowait({"type": "lifespan.shutdown"})
@@ -109,15 +146,19 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
 async def _run(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     try:
         await app(scope, receive, send)
-    except Exception:  # noqa: BLE001 - to raise is how an app says that it has no lifespan
-        logger.debug("the app takes no part in the lifespan protocol", exc_info=True)
+    except Exception:
+        # To raise is how an app says that it takes no part; what fails says so in a message.
+        logger.debug("the app has left the lifespan protocol", exc_info=True)
 
 
-async def _reply(running: asyncio.Future[None], outbox: asyncio.Queue[Message]) -> Message | None:
-    """Return the app's next message, or None where it ended without one."""
+async def _reply(running: asyncio.Future[None], outbox: asyncio.Queue[Message]) -> None:
+    """Wait for the app's next message, or for its end; raise RuntimeError for a failure."""
     getting = asyncio.ensure_future(outbox.get())
+    waiting: set[asyncio.Future[Any]] = {running, getting}
     try:
-        await asyncio.wait({running, getting}, return_when=asyncio.FIRST_COMPLETED)
-        return getting.result() if getting.done() else None
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        reply = getting.result() if getting.done() else {"type": "none"}
     finally:
         getting.cancel()
+    if reply["type"].endswith(".failed"):
+        raise RuntimeError(reply.get("message") or f"the app sent {reply['type']}")

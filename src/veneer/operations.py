@@ -7,6 +7,7 @@ guards are walked around.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from enum import Enum
 from types import MappingProxyType
@@ -47,6 +48,9 @@ class Endpoint(RequestFact, frozen=True):
     operation: Operation
     path: bytes
 
+
+# What a path may be written in, besides the slash (RFC 3986 §3.3).
+_PATH = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*").fullmatch
 
 _POST = frozenset({"POST"})
 _GET = frozenset({"GET", "HEAD"})
@@ -112,13 +116,16 @@ def endpoint_of(scope: Scope) -> Endpoint | None:
 
 def _read_path(scope: Scope) -> Endpoint | None:
     below = path_below_base(scope)
-    operation = FIXED.get(below)
+    # A slash at the end changes nothing, lest it makes another operation of the same path upstream.
+    operation = FIXED.get(below.removesuffix("/"))
     if operation is not None:
-        return Endpoint(operation, below.encode())
+        return Endpoint(operation, below.removesuffix("/").encode())
     for prefix, operation in GROUPS.items():
-        if below.startswith(prefix) or below == prefix[:-1]:
-            path = _encoded(scope, below, prefix)
-            return None if path is None else Endpoint(operation, path)
+        if below == prefix[:-1] or below == prefix:
+            return Endpoint(operation, prefix[:-1].encode())
+        if below.startswith(prefix):
+            tail = _encoded(scope, prefix, below[len(prefix) :])
+            return None if tail is None else Endpoint(operation, prefix.encode() + tail)
     return None
 
 
@@ -126,42 +133,52 @@ def path_below_base(scope: Scope) -> str:
     """Return the decoded path without `root_path`, a `/v1` in front and the leading slash."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    if root and path.startswith(root):
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
         path = path[len(root) :]
     return path[4:] if path.startswith("/v1/") else path.removeprefix("/")
 
 
-def _encoded(scope: Scope, below: str, prefix: str) -> bytes | None:
-    """Return the path as the client encoded it, or None where it could leave the base."""
-    tail = below[len(prefix) :]
-    segments = unquote(tail).replace("\\", "/").split("/") if tail else []
-    if any(segment in ("", ".", "..") for segment in segments) or not below.isprintable():
+def _encoded(scope: Scope, prefix: str, tail: str) -> bytes | None:
+    """Return a tail as the client encoded it, or None where it could leave the base."""
+    if not _stays_below(tail):
         return None
     raw = bytes(scope.get("raw_path") or b"").partition(b"?")[0]
-    encoded = raw[raw.find(prefix.encode()) + len(prefix) :] if prefix.encode() in raw else b""
-    if unquote(encoded.decode("ascii", "replace")) != tail:
-        encoded = quote(tail, safe="").encode()
-    return (prefix.encode() + encoded).rstrip(b"/") if tail else prefix[:-1].encode()
+    for head in re.finditer(re.escape(prefix.encode()), raw):
+        encoded = raw[head.end() :]
+        if _PATH(encoded) and unquote(encoded.decode("ascii")) == tail:
+            return encoded
+    return quote(tail).encode()
+
+
+def _stays_below(tail: str) -> bool:
+    """Whether a path has no empty or dot segment, however often somebody upstream decodes it."""
+    while (decoded := unquote(tail)) != tail:
+        tail = decoded
+    segments = tail.replace("\\", "/").split("/")
+    # Servlet containers cut off what follows a semicolon, then look at the dots.
+    bare = (segment.partition(";")[0] for segment in segments)
+    return tail.isprintable() and not any(segment in ("", ".", "..") for segment in bare)
 
 
 class Allowed:
     """Which operations are served: the default ones and those that an operator names.
 
     A name is an operation's (`"files"`) or a path below the base that is none of ours
-    (`"/rerank"`). `names` are the operations that pass; `stored`, whether Responses calls may refer
-    to what is stored upstream. Raises ValueError for a name that is neither.
+    (`"/rerank"`; a `/v1` in front makes no difference). `names` are the operations that pass, and
+    those paths; `stored`, whether Responses calls may refer to what is stored upstream. Raises
+    ValueError for a name that is neither.
     """
 
     def __init__(self, also: Iterable[str] = ()) -> None:
         names = {op.name for table in (FIXED, GROUPS) for op in table.values() if op.default}
         paths: dict[str, Operation] = {}
         for name in also:
-            if name.startswith("/") and len(name) > 1:
-                paths[name[1:]] = Operation(name)
-            elif name in NAMES:
+            if name in NAMES:
                 names.add(name)
             else:
-                raise ValueError(_unknown_name(name))
+                operation = Operation(name)
+                paths[_own_path(name)] = operation
+                names.add(operation.name)
         self.names = frozenset(names)
         self.stored = "responses.stored" in names
         self._paths = paths
@@ -179,7 +196,7 @@ class Allowed:
                 )
             return Endpoint(operation, quote(below).encode())
         operation = endpoint.operation
-        if operation.name not in self.names and operation.name not in self._paths:
+        if operation.name not in self.names:
             return Error(Kind.NOT_SERVED, f"The operation '{operation.name}' is not served here.")
         if operation.methods and scope["method"] not in operation.methods:
             allowed = ", ".join(sorted(operation.methods))
@@ -193,7 +210,19 @@ class Allowed:
 
 def _shown(path: str) -> str:
     """Return a path that is safe and short enough to be repeated in a message."""
-    return quote(path[:200], safe="/:@!$&'()*+,;=~-._")
+    return quote(path[:200], safe="/:@!$&'()*+,;=~-._", errors="replace")
+
+
+def _own_path(name: str) -> str:
+    """Return the path below the base that an operator allows; ValueError for none."""
+    scope = {"path": name}
+    below = path_below_base(scope)
+    if not name.startswith("/") or "%" in name or not _stays_below(below):
+        raise ValueError(_unknown_name(name))
+    endpoint = _read_path(scope)
+    if endpoint is not None:
+        raise ValueError(f"{name!r} belongs to an operation: name {endpoint.operation.name!r}.")
+    return below
 
 
 def _unknown_name(name: str) -> str:

@@ -26,9 +26,10 @@ class Stack:
     """An ASGI app made of layers, outermost first, around an app.
 
     `layers` are Starlette's `Middleware` records, so that the same list serves
-    `Starlette(middleware=...)`. `provides` names facts that something outside our sight writes: a host
-    app above the stack, or the app below it. Serve it, mount it, or wrap it; where no lifespan events
-    arrive (mounted), it starts with its first request, unless the host enters `lifespan` itself.
+    `Starlette(middleware=...)`. `provides` names facts that something outside our sight writes: a
+    host app above the stack, or the app below it. Serve it, mount it, or wrap it; where no lifespan
+    events arrive (mounted), it starts with its first request, unless the host enters `lifespan`
+    itself.
 
     Raises `ConfigurationError` where a layer reads a fact that nothing on the right side of it
     writes.
@@ -44,20 +45,27 @@ class Stack:
         check_above(list(chain(chained)), provided)
         self.app = chained
         self._lifetime = Lifetime(lambda: lifespan(self.app))
-        self._started = False
+        self._held = False
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Start layers and app, and stop them: for the lifespan of a host that mounts the stack."""
-        self._started = True
-        async with lifespan(self.app):
-            yield
+        self._held = True
+        try:
+            async with lifespan(self.app):
+                yield
+        finally:
+            self._held = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a connection to the outermost layer."""
         if scope["type"] == "lifespan":
-            self._started = True
-        elif not self._started:
+            self._held = True
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self._held = False
+            return
+        if not self._held and not self._lifetime.started:
             await self._lifetime.start()
-            self._started = True
         await self.app(scope, receive, send)

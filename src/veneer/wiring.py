@@ -1,4 +1,4 @@
-"""Wiring: does every fact that a layer reads have a layer that writes it, on the right side of it?
+"""Wiring: every fact that a layer reads needs a layer that writes it, on the right side of it.
 
 Request facts travel inwards, so their writer must stand above the reader; response facts travel
 outwards, so theirs must stand below. Layers are found by following `.app`, which every ASGI
@@ -10,6 +10,9 @@ from typing import Any
 
 from veneer.facts import ResponseFact
 
+# No stack is this high; an `app` that leads back to itself, or a mock, is.
+MAX_HEIGHT = 100
+
 
 class ConfigurationError(ValueError):
     """A setting, or a stack, that cannot work as it is; the message says how to mend it."""
@@ -17,7 +20,9 @@ class ConfigurationError(ValueError):
 
 def chain(app: Any) -> Iterator[Any]:
     """Yield the app and everything that it wraps, outermost first."""
-    while app is not None:
+    for _ in range(MAX_HEIGHT):
+        if app is None:
+            return
         yield app
         app = getattr(app, "app", None)
 

@@ -32,10 +32,11 @@ class Failure(msgspec.Struct, frozen=True):
 class Dialect(RequestFact, frozen=True, kw_only=True):
     """How an API speaks; layers ask it and never branch on its name.
 
-    `forms` has a form for every `Kind`; `body` renders the error envelope, `event` the one event that
-    ends a broken stream of the operation named by its second argument.
+    `forms` has a form for every `Kind`; `body` renders the error envelope, `event` the one event
+    that ends a broken stream of the operation named by its second argument.
     `request_id_headers` are the response fields that carry the request's id; `version` is the API
-    version field and value, if the API sends one; `exposed` names the fields that a browser may read.
+    version field and value, if the API sends one; `exposed` names the fields that a browser may
+    read.
     """
 
     name: str
