@@ -264,3 +264,11 @@ def test_white_space_around_an_edit_stays() -> None:
     assert remove(text, ("a",)) == b' { "b" : { } } \n'
     assert remove(text, ("b",)) == b' { "a" : 1 } \n'
     assert remove(b'{ "a" : 1 }', ("a",)) == b"{  }"
+
+
+def test_half_an_emoji_keeps_its_place() -> None:
+    text = rb'{"a":"\ud83d","\ude00":1,"b":"\ud83d\ude00","c":2}'
+    assert value(text, ("a",)) == rb'"\ud83d"'
+    assert value(text, ("\ufffd",)) == b"1"
+    assert replace(text, ("c",), b"3") == text.replace(b"2}", b"3}")
+    assert insert(text, (), b'"d":4') == text[:-1] + b',"d":4}'

@@ -7,25 +7,43 @@ Fields = list[tuple[bytes, bytes]]
 
 # Those that RFC 9110 §7.6.1 names, and the proxy's own credentials (§11.7); Trailer goes with the
 # trailers that we discard (§6.5).
-HOP_BY_HOP = frozenset([
-    b"connection",
-    b"keep-alive",
-    b"proxy-authenticate",
-    b"proxy-authorization",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-])
+HOP_BY_HOP = frozenset(
+    [
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    ]
+)
 
-# What Connection may not nominate away: without them the body is read differently on the two sides.
-NOT_NOMINATED = frozenset([b"content-type", b"content-length", b"content-encoding"])
+# What Connection may not nominate away. RFC 9110 §7.6.1 forbids senders to nominate what is meant
+# for all recipients; obeyed, `Connection: content-type` would make the two sides of us read one
+# body differently, and `Connection: authorization` would make a call anonymous.
+NOT_NOMINATED = frozenset(
+    [
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"host",
+    ]
+)
 
 _PLAIN_CONNECTION = frozenset([b"keep-alive", b"close", b"Keep-Alive", b"Close"])
+# A version later than 00 may append more parts.
 _TRACEPARENT = re.compile(
-    rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+    rb"(?P<version>(?!ff)[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+    rb"(?P<more>-.*)?"
 )
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 def get(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
@@ -36,10 +54,15 @@ def get(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     return None
 
 
+def get_all(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Return the values of all fields of that name, in their order."""
+    return [value for field, value in fields if field == name]
+
+
 def end_to_end(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
     """Return the fields without those meant for the next hop only (RFC 9110 §7.6.1).
 
-    Connection may nominate more of them, but none that says how the body is to be read.
+    Connection may nominate more of them, but none of `NOT_NOMINATED`.
     """
     kept = []
     nominated: set[bytes] = set()
@@ -48,26 +71,40 @@ def end_to_end(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
         if name not in HOP_BY_HOP:
             kept.append(pair)
         elif name == b"connection" and value not in _PLAIN_CONNECTION:
-            nominated.update(option.strip().lower() for option in value.split(b","))
+            nominated.update(option.strip(b" \t").lower() for option in value.split(b","))
     nominated -= NOT_NOMINATED
     return [pair for pair in kept if pair[0] not in nominated] if nominated else kept
 
 
 def media_type(value: bytes) -> bytes:
     """Return the media type of a Content-Type value, in lower case and without parameters."""
-    return value.partition(b";")[0].strip().lower()
+    return value.partition(b";")[0].strip(b" \t").lower()
 
 
 def is_json(media: bytes) -> bool:
-    """Whether a media type is JSON's, or one that is written in JSON (RFC 6839 §3.1)."""
+    """Tell whether a media type is JSON's, or one that is written in JSON (RFC 6839 §3.1)."""
     return media == b"application/json" or media.endswith(b"+json")
 
 
 def is_event_stream(media: bytes) -> bool:
-    """Whether a media type is that of server-sent events."""
+    """Tell whether a media type is that of server-sent events."""
     return media == b"text/event-stream"
 
 
 def is_traceparent(value: bytes) -> bool:
-    """Whether a value is a valid traceparent of version 00 (W3C Trace Context §3.2)."""
-    return _TRACEPARENT.fullmatch(value) is not None
+    """Tell whether a value is a valid traceparent (W3C Trace Context §3.2).
+
+    A version later than 00 is valid if it begins like one of version 00 (§4.3).
+    """
+    match = _TRACEPARENT.fullmatch(value)
+    return match is not None and (match["more"] is None or match["version"] != b"00")
+
+
+def is_token(text: bytes) -> bool:
+    """Tell whether text can be a field name or another token (RFC 9110 §5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_field_value(text: bytes) -> bool:
+    """Tell whether text can be sent as a field value: it has no control characters (§5.5)."""
+    return _VALUE.fullmatch(text) is not None

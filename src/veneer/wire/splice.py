@@ -14,6 +14,8 @@ from collections.abc import Collection
 
 import msgspec
 
+from veneer.wire.surrogates import without_lone_surrogates
+
 Path = tuple[str, ...]
 Span = tuple[int, int]
 # Name, start of the key, start and end of the value.
@@ -26,7 +28,6 @@ _KEY = re.compile(
     rb'[ \t\n\r]*[{,][ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*', re.DOTALL
 ).match
 _CLOSE = re.compile(rb"[ \t\n\r]*\}[ \t\n\r]*").fullmatch
-_TOO_DEEP = "the JSON text is nested too deeply"
 
 
 class DuplicateMemberError(ValueError):
@@ -70,11 +71,11 @@ def insert(data: bytes, path_of_object: Path, members: bytes) -> bytes:
     for the caller to know, or for `set_member`.
     """
     start, end = _found(data, path_of_object)
-    filled = bool(_decode(data[start:end]))
+    _, values = _decode(data[start:end])
     if not members:
         return data
     brace = data.rindex(b"}", start, end)
-    return data[:brace] + (b"," if filled else b"") + members + data[brace:]
+    return data[:brace] + (b"," if values else b"") + members + data[brace:]
 
 
 def set_member(data: bytes, path_of_object: Path, name: str, value: bytes) -> bytes:
@@ -132,9 +133,10 @@ def _walk(data: bytes) -> list[_Member]:
     value is where it was expected, and a brace after the last one, proves that no name came twice:
     a name that does has only its last value in the decoded object.
     """
+    data, values = _decode(data)
     walked = []
     end = 0
-    for name, raw in _decode(data).items():
+    for name, raw in values.items():
         key = _KEY(data, end)
         if key is None:
             return _walk_each(data)
@@ -159,15 +161,19 @@ def _walk_each(data: bytes) -> list[_Member]:
         try:
             end = _scan(text, start)[1]
         except RecursionError:
-            raise ValueError(_TOO_DEEP) from None
+            raise ValueError("the JSON text is nested too deeply") from None
         walked.append((msgspec.json.decode(key[1], type=str), key.start(1), start, end))
     return walked
 
 
-def _decode(data: bytes) -> dict[str, msgspec.Raw]:
+def _decode(data: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
+    """Return the values, and the text that they were read from: of one length with the first."""
     try:
-        return _decoder.decode(data)
+        return data, _decoder.decode(data)
     except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
+        raise ValueError("the JSON text is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"not the text of a JSON object: {error}") from error
+        mended = without_lone_surrogates(data)
+        if mended == data:
+            raise ValueError(f"not the text of a JSON object: {error}") from error
+        return _decode(mended)

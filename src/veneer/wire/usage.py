@@ -1,28 +1,39 @@
-"""Usage: the tokens that an upstream reports, in every shape that its APIs have."""
+"""What an answer says of itself: its usage, in every shape that these APIs have, and its end.
 
-import math
-from typing import Any
+The functions take JSON text: the data of an event, or a whole body. Text that cannot be read says
+nothing, so none of them raises.
+"""
+
+from typing import Any, TypeVar
 
 import msgspec
 
-# Beyond this a number is no count; it is also where JSON readers stop being exact (RFC 8259 §6).
+from veneer.wire.surrogates import without_lone_surrogates
+
+_T = TypeVar("_T")
+
+# Beyond this a number is no count: JSON readers stop being exact (RFC 8259 §6).
 LARGEST = 2**53
 
-_TERMINAL = (
-    b"response.completed",
-    b"response.incomplete",
-    b"response.failed",
-    b"image_generation.completed",
-    b"image_edit.completed",
-    b"transcript.text.done",
-    b"speech.audio.done",
-    b'"error"',
+TERMINAL_TYPES = frozenset(
+    [
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "image_generation.completed",
+        "image_edit.completed",
+        "transcript.text.done",
+        "speech.audio.done",
+        "error",
+    ]
 )
-_TERMINAL_TYPES = frozenset(text.strip(b'"').decode() for text in _TERMINAL)
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a usage object counts; parts are contained in their totals."""
+    """What a usage object counts; parts are contained in their totals.
+
+    `malformed` tells that something in it was no count and so counts nothing here.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -38,11 +49,15 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     malformed: bool = False
 
 
-class _Event(msgspec.Struct):
-    usage: msgspec.Raw | None = None
-    response: msgspec.Raw | None = None
+class _Carrier(msgspec.Struct):
+    usage: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = msgspec.Raw()
+    choices: msgspec.Raw = msgspec.Raw()
+
+
+class _Typed(msgspec.Struct):
     type: Any = None
-    choices: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw()
 
 
 class _Choice(msgspec.Struct):
@@ -53,138 +68,149 @@ class _Choices(msgspec.Struct):
     choices: list[_Choice] = []
 
 
-_event = msgspec.json.Decoder(_Event)
+_any = msgspec.json.Decoder().decode
+_carrier = msgspec.json.Decoder(_Carrier)
+_typed = msgspec.json.Decoder(_Typed)
 _choices = msgspec.json.Decoder(_Choices)
 
 
 def read_usage(raw: bytes) -> Counts | None:
-    """Return what a raw usage object counts, or None where it is null or no object.
+    """Return what the text of a usage member counts; None where that is null.
 
-    A member that is no count (negative, a fraction, text) counts nothing and marks the whole
-    `malformed`.
+    A number that is no count (negative, a fraction, above 2**53) and any other value count
+    nothing, except that a number too large counts 2**53; each marks the whole `malformed`. Where
+    an upstream gives both old and new names (`prompt_tokens`, `input_tokens`), the larger counts.
+    A missing total is the sum of both sides.
     """
     try:
-        usage = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    if not isinstance(usage, dict):
+        usage = _any(raw)
+    except (ValueError, RecursionError):
+        return Counts(malformed=True)
+    if usage is None:
         return None
     reader = _Reader()
-    given = _part(usage, "prompt_tokens_details", "input_tokens_details", "input_token_details")
-    made = _part(usage, "completion_tokens_details", "output_tokens_details")
-    inputs = reader.count(usage, "prompt_tokens", "input_tokens")
-    outputs = reader.count(usage, "completion_tokens", "output_tokens")
-    total = reader.count(usage, "total_tokens")
+    count = reader.count
+    of = reader.members(usage).get
+    asked = reader.members(
+        of("prompt_tokens_details") or of("input_tokens_details") or of("input_token_details")
+    ).get
+    given = reader.members(
+        of("completion_tokens_details") or of("output_tokens_details") or of("output_token_details")
+    ).get
+    inputs = max(count(of("prompt_tokens")), count(of("input_tokens")))
+    outputs = max(count(of("completion_tokens")), count(of("output_tokens")))
     return Counts(
         input_tokens=inputs,
         output_tokens=outputs,
-        total_tokens=total or inputs + outputs,
-        cached_input_tokens=reader.count(given, "cached_tokens"),
-        cache_write_tokens=reader.count(given, "cache_write_tokens"),
-        reasoning_tokens=reader.count(made, "reasoning_tokens"),
-        input_audio_tokens=reader.count(given, "audio_tokens"),
-        output_audio_tokens=reader.count(made, "audio_tokens"),
-        input_image_tokens=reader.count(given, "image_tokens"),
-        output_image_tokens=reader.count(made, "image_tokens"),
-        seconds=reader.seconds(usage),
+        total_tokens=count(of("total_tokens")) or inputs + outputs,
+        cached_input_tokens=count(asked("cached_tokens")),
+        cache_write_tokens=count(asked("cache_write_tokens")),
+        reasoning_tokens=count(given("reasoning_tokens")),
+        input_audio_tokens=count(asked("audio_tokens")),
+        output_audio_tokens=count(given("audio_tokens")),
+        input_image_tokens=count(asked("image_tokens")),
+        output_image_tokens=count(given("image_tokens")),
+        seconds=float(reader.number(of("seconds"))),
         malformed=reader.malformed,
     )
 
 
 def usage_in_body(data: bytes) -> bytes | None:
-    """Return the raw usage object of a JSON answer, or None where it has none."""
-    return _raw_usage(_decode(data)) if b'"usage"' in data else None
+    """Return the text of the usage object of an answer, its own or that of the `response` in it."""
+    carrier = _decode(_carrier, data)
+    if carrier is None:
+        return None
+    usage = bytes(carrier.usage)
+    if usage.startswith(b"{"):
+        return usage
+    response = bytes(carrier.response)
+    return usage_in_body(response) if response.startswith(b"{") else None
 
 
 def usage_in_event(data: bytes) -> bytes | None:
-    """Return the raw usage object of an event's data, its own or that of the response in it."""
-    if b'"usage"' not in data:
-        return None
-    event = _decode(data)
-    found = _raw_usage(event)
-    if found is None and event is not None and event.response is not None:
-        return _raw_usage(_decode(bytes(event.response)))
-    return found
+    """Return the text of the usage object that an event's data carries, quick where it has none."""
+    return usage_in_body(data) if _may_have(data, b'"usage"') else None
 
 
 def is_usage_chunk(data: bytes) -> bool:
-    """Whether this is the extra chunk of `include_usage`: no choices, and a usage object."""
-    if b'"usage"' not in data or b'"choices"' not in data:
+    """Tell whether this is the extra chunk of `include_usage`: no choices, and a usage object."""
+    if not _may_have(data, b'"usage"'):
         return False
-    event = _decode(data)
+    carrier = _decode(_carrier, data)
     return (
-        event is not None
-        and event.choices is not None
-        and not bytes(event.choices).strip(b"[] \t\r\n")
-        and _raw_usage(event) is not None
+        carrier is not None
+        and bytes(carrier.choices).translate(None, b" \t\r\n") == b"[]"
+        and bytes(carrier.usage).startswith(b"{")
     )
 
 
 def has_finish(data: bytes) -> bool:
-    """Whether a chunk says of some choice why it finished."""
-    if b'"finish_reason"' not in data:
+    """Tell whether a chunk says of some choice why it finished."""
+    if not _may_have(data, b'"finish_reason"'):
         return False
-    try:
-        choices = _choices.decode(data).choices
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return any(choice.finish_reason is not None for choice in choices)
+    chunk = _decode(_choices, data)
+    return chunk is not None and any(choice.finish_reason for choice in chunk.choices)
 
 
 def is_terminal_event(data: bytes) -> bool:
-    """Whether a typed event is the last one of its stream."""
-    if not any(kind in data for kind in _TERMINAL):
+    """Tell whether an event, of a stream that has no `[DONE]`, is its last by type or an error."""
+    event = _decode(_typed, data)
+    if event is None:
         return False
-    event = _decode(data)
-    return event is not None and isinstance(event.type, str) and event.type in _TERMINAL_TYPES
+    if isinstance(event.type, str) and event.type in TERMINAL_TYPES:
+        return True
+    return bytes(event.error).startswith((b"{", b'"'))
 
 
 class _Reader:
-    """Reads counts, and remembers whether any was none."""
+    """Reads counts, and remembers whether anything was none."""
+
+    __slots__ = ("malformed",)
 
     def __init__(self) -> None:
         self.malformed = False
 
-    def count(self, usage: dict[str, Any], *names: str) -> int:
-        """Return the first of these members that is there."""
-        for name in names:
-            value = usage.get(name)
-            if value is None:
-                continue
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:
-                return value
-            self.malformed = True
+    def members(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self.malformed = self.malformed or value is not None
+        return {}
+
+    def count(self, value: Any) -> int:
+        if type(value) is int and 0 <= value <= LARGEST:
+            return value
+        number = self.number(value)
+        if number == int(number):
+            return int(number)
+        self.malformed = True
         return 0
 
-    def seconds(self, usage: dict[str, Any]) -> float:
-        """Return the length of audio that is billed by it."""
-        value = usage.get("seconds", 0)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if math.isfinite(value) and 0 <= value <= LARGEST:
-                return float(value)
-        self.malformed = True
-        return 0.0
+    def number(self, value: Any) -> float:
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            self.malformed = True
+            return 0
+        if value > LARGEST:
+            self.malformed = True
+            return LARGEST
+        return value
 
 
-def _part(usage: dict[str, Any], *names: str) -> dict[str, Any]:
-    for name in names:
-        part = usage.get(name)
-        if isinstance(part, dict):
-            return part
-    return {}
+def _may_have(data: bytes, key: bytes) -> bool:
+    """Tell cheaply that a member is missing, or null in the one place where its name stands."""
+    at = data.find(key)
+    if at < 0:
+        return False
+    end = at + len(key)
+    return not data.startswith((b":null", b": null"), end) or data.find(key, end) >= 0
 
 
-def _decode(data: bytes) -> _Event | None:
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T | None:
     try:
-        return _event.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+        return decoder.decode(data)
+    except RecursionError:
         return None
-
-
-def _raw_usage(event: _Event | None) -> bytes | None:
-    if event is None or event.usage is None:
-        return None
-    raw = bytes(event.usage)
-    return raw if raw[:1] == b"{" else None
+    except ValueError:
+        mended = without_lone_surrogates(data)
+        return None if mended == data else _decode(decoder, mended)
