@@ -1,25 +1,23 @@
 """The call: what a request asks of a model, read once by the first layer that needs it."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope
 
 from veneer import facts
-from veneer.client import (
-    BodyTimeoutError,
-    BodyTooLargeError,
-    ClientDisconnectedError,
-    client_of,
-)
+from veneer.client import BodyTimeoutError, BodyTooLargeError, client_of
 from veneer.dialects import Kind
 from veneer.errors import Error
 from veneer.facts import RequestFact
-from veneer.operations import Body, Endpoint, Operation, endpoint_of
+from veneer.operations import Body, Operation, endpoint_of
 from veneer.wire import fields, splice
 
-# OpenAI takes up to 50 MB of images in a request; a JSON body is held in memory, so less by default.
+# OpenAI takes up to 50 MB of images in a request; a JSON body is held in memory: less by default.
 MAX_BODY = 32 * 1024 * 1024
+
+# A name goes into logs and metrics; the longest in the field are paths of fine-tuned models.
+MAX_MODEL_NAME = 512
 
 
 class Call(RequestFact, frozen=True):
@@ -49,10 +47,21 @@ class ResponsesMembers(Members):
     background: Any = None
     previous_response_id: Any = None
     conversation: Any = None
+    input: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Item(msgspec.Struct):
+    """The members that make an item of a Responses call a reference to a stored one."""
+
+    id: Any = None
+    role: Any = None
+    type: Any = None
 
 
 _members = msgspec.json.Decoder(Members)
 _responses_members = msgspec.json.Decoder(ResponsesMembers)
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+_item = msgspec.json.Decoder(Item)
 
 
 async def read_call(
@@ -82,26 +91,24 @@ async def read_call(
 
 
 async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | Error:
-    length = 0
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            length = int(value) if value.isdigit() else 0
-        elif name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
-            return Error(
-                Kind.UNSUPPORTED_MEDIA_TYPE,
-                "JSON bodies are read without a Content-Encoding: send this one uncompressed.",
-            )
-        elif name == b"content-type" and not fields.is_json(fields.media_type(value)):
-            return Error(
-                Kind.UNSUPPORTED_MEDIA_TYPE,
-                "This operation takes JSON: send Content-Type: application/json.",
-            )
+    headers = dict(scope["headers"])
+    if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
+        return Error(
+            Kind.UNSUPPORTED_MEDIA_TYPE,
+            "JSON bodies are read without a Content-Encoding: send this one uncompressed.",
+        )
+    kind = headers.get(b"content-type")
+    if kind is not None and not fields.is_json(fields.media_type(kind)):
+        return Error(
+            Kind.UNSUPPORTED_MEDIA_TYPE,
+            "This operation takes JSON: send Content-Type: application/json.",
+        )
     too_large = Error(
         Kind.BODY_TOO_LARGE,
         f"The request body is over the limit of {max_body} bytes.",
         headers=((b"connection", b"close"),),
     )
-    if length > max_body:
+    if _is_beyond(max_body, headers.get(b"content-length", b"")):
         return too_large
     try:
         return await client_of(scope, receive).body(max_body)
@@ -115,6 +122,12 @@ async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | E
         )
 
 
+def _is_beyond(limit: int, announced: bytes) -> bool:
+    """Whether a content-length says more than the limit; Python refuses to read absurd ones."""
+    digits = announced.lstrip(b"0")
+    return digits.isdigit() and (len(digits) > len(str(limit)) or int(digits) > limit)
+
+
 def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | Error:
     if not body.isascii():
         try:
@@ -124,7 +137,8 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | 
     decoder = _responses_members if operation.name == "responses" else _members
     try:
         members = decoder.decode(body)
-        _refuse_duplicates(body, decoder.type.__struct_fields__)
+        _refuse_duplicates(body, members)
+        refusal = None if stored else _refuse_stored(members)
     except RecursionError:
         return Error(Kind.INVALID_JSON, "The request body is nested too deeply.")
     except splice.DuplicateMemberError as error:
@@ -133,21 +147,36 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | 
         )
     except (msgspec.DecodeError, ValueError) as error:
         return Error(Kind.INVALID_JSON, f"The request body is not a JSON object: {error}.")
-    return _refuse_stored(members, body, stored=stored) or _judge(operation, members)
+    return refusal or _judge(operation, members)
 
 
-def _refuse_duplicates(body: bytes, names: tuple[str, ...]) -> None:
-    """Refuse a member that stands twice: parsers differ in which one they take."""
-    if b"\\u" in body or any(body.count(b'"%b"' % name.encode()) > 1 for name in names):
+def _refuse_duplicates(body: bytes, members: Members | Item) -> None:
+    """Raise `DuplicateMemberError` for a member that we read and that stands twice.
+
+    Parsers differ in which of the two they take.
+    """
+    names = members.__struct_fields__
+    if _may_repeat(body, names):
         splice.members(body, frozenset(names))
+    options = members.stream_options if isinstance(members, Members) else None
+    if isinstance(options, dict) and _may_repeat(body, ("include_usage",)):
+        splice.value(body, ("stream_options", "include_usage"))
+
+
+def _may_repeat(body: bytes, names: tuple[str, ...]) -> bool:
+    return b"\\u" in body or any(body.count(b'"%b"' % name.encode()) > 1 for name in names)
 
 
 def _judge(operation: Operation, members: Members) -> Call | Error:
     model = members.model
     if model is not None and not isinstance(model, str):
         return Error(Kind.INVALID_TYPE, "'model' must be a string.", param="model")
-    if model is not None and not model.isprintable():
-        return Error(Kind.INVALID_VALUE, "'model' holds control characters.", param="model")
+    if model is not None and not (model.isprintable() and len(model) <= MAX_MODEL_NAME):
+        return Error(
+            Kind.INVALID_VALUE,
+            f"'model' is no name: it holds control characters or more than {MAX_MODEL_NAME}.",
+            param="model",
+        )
     stream = members.stream
     if stream is not None and not isinstance(stream, bool):
         return Error(Kind.INVALID_TYPE, "'stream' must be true or false.", param="stream")
@@ -161,9 +190,9 @@ def _judge(operation: Operation, members: Members) -> Call | Error:
     )
 
 
-def _refuse_stored(members: Members, body: bytes, *, stored: bool) -> Error | None:
+def _refuse_stored(members: Members) -> Error | None:
     """Refuse what reads or leaves something behind the upstream's key, which all callers share."""
-    if stored or not isinstance(members, ResponsesMembers):
+    if not isinstance(members, ResponsesMembers):
         return None
     for name in ("background", "previous_response_id", "conversation"):
         if getattr(members, name) not in (None, False):
@@ -172,15 +201,22 @@ def _refuse_stored(members: Members, body: bytes, *, stored: bool) -> Error | No
                 f"'{name}' is not served here: every call carries its whole input.",
                 param=name,
             )
+    given = bytes(members.input)
     # An item without a type is a reference too, if it has an id and no role.
-    if b"item_reference" in body or b'"id"' in body or b"\\u" in body:
-        items = msgspec.json.decode(body).get("input")
-        for index, item in enumerate(items if isinstance(items, list) else ()):
-            kind = item.get("type") if isinstance(item, dict) else ""
-            if kind == "item_reference" or (kind is None and "role" not in item):
+    if given[:1] == b"[" and (b"item_reference" in given or b'"id"' in given or b"\\u" in given):
+        for index, item in enumerate(_items.decode(given)):
+            if _is_reference(bytes(item)):
                 return Error(
                     Kind.UNSUPPORTED_PARAMETER,
                     "Items are not stored here: send the item itself.",
                     param=f"input[{index}]",
                 )
     return None
+
+
+def _is_reference(text: bytes) -> bool:
+    if text[:1] != b"{":
+        return False
+    item = _item.decode(text)
+    _refuse_duplicates(text, item)
+    return item.type == "item_reference" or (item.type is None and item.role is None)

@@ -25,8 +25,8 @@ class HeadersMiddleware(Layer):
     """Stamps every response with who answered, how, and in what time.
 
     `dialect` is how this API speaks; everything below asks it. `client_ids` keeps the
-    `X-Client-Request-Id` that a client sends (up to 512 visible characters) and echoes it; our own id
-    never comes from a client. `server_timing` adds the field of that name (W3C Server Timing).
+    `X-Client-Request-Id` that a client sends (up to 512 visible characters) and echoes it; our own
+    id never comes from a client. `server_timing` adds the field of that name (W3C Server Timing).
     `cors_origins` are those whose scripts may call: `["*"]` for all, none for no CORS at all; where
     it is on, preflights are answered here and need no key.
     """
@@ -56,15 +56,9 @@ class HeadersMiddleware(Layer):
         self._dialect = dialect
         self._client_ids = client_ids
         self._server_timing = server_timing
-        version = () if dialect.version is None else (dialect.version,)
-        self._constant = [*version]
-        self._replaced = frozenset(
-            [
-                *dialect.request_id_headers,
-                *(name for name, _ in version),
-                CLIENT_ID,
-            ]
-        )
+        self._constant = [] if dialect.version is None else [dialect.version]
+        constant = (name for name, _ in self._constant)
+        self._replaced = frozenset([*dialect.request_id_headers, *constant, CLIENT_ID])
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and add our fields to the start of its response."""
@@ -100,7 +94,7 @@ class HeadersMiddleware(Layer):
         if value is None or len(value) > CLIENT_ID_LENGTH or not value.isascii():
             return None
         text = value.decode("ascii")
-        return text if text.isprintable() else None
+        return text if text.isprintable() and text else None
 
 
 def timing(seconds: float, route: Route | None) -> bytes:

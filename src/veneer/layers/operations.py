@@ -1,9 +1,9 @@
 """Operations: what may be asked here, and what each request asks for.
 
 Answers 404 for paths that are no operation and for operations that are not served, 405 for wrong
-methods, and 400, 408, 413, 415 for bodies that cannot be read. Reads nothing; writes `Endpoint` and
-`Call`. Belongs into a stack around an app of its own; in a host app with pages beside the API, leave
-it out, and `Upstream` guards itself.
+methods, and 400, 408, 413, 415 for bodies that cannot be read. Reads nothing; writes `Endpoint`
+and `Call`. Belongs into a stack around an app of its own; in a host app with pages beside the API,
+leave it out, and `Upstream` guards itself.
 """
 
 from collections.abc import Iterable
