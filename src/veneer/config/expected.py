@@ -56,6 +56,8 @@ def _words(info: inspect.Type) -> str:
             words = f"a whole number{_range(info)}"
         case inspect.FloatType():
             words = f"a number{_range(info)}"
+        case inspect.StrType() if info.pattern:
+            words = "the name of a header field"
         case inspect.StrType():
             words = "a string that is not empty" if info.min_length else "a string"
         case _:
@@ -64,8 +66,7 @@ def _words(info: inspect.Type) -> str:
 
 
 def _range(info: inspect.IntType | inspect.FloatType) -> str:
-    if info.ge is not None and info.le is not None:
-        return f" from {info.ge} to {info.le}"
-    if info.ge is not None:
-        return f" of at least {info.ge}"
-    return "" if info.gt is None else f" above {info.gt}"
+    least = f" of at least {info.ge}" if info.gt is None else f" above {info.gt}"
+    if info.le is None:
+        return least
+    return f" from {info.ge} to {info.le}" if info.gt is None else f"{least} and up to {info.le}"

@@ -12,7 +12,7 @@ from veneer.config.tables import Config, Table
 
 def reference() -> str:
     """Return a heading and a table of options for each table of the configuration."""
-    return "\n".join(_lines(Config, "")) + "\n"
+    return "\n".join(_lines(Config, ""))
 
 
 def undocumented() -> list[str]:

@@ -21,7 +21,9 @@ HIDDEN = "hidden"
 FILE = "file"
 
 Secret = Annotated[str, Meta(extra={HIDDEN: True})]
-Seconds = Annotated[float, Meta(gt=0)]
+# A day is for ever where a stream is concerned, and clocks of event loops have an end.
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+Wait = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -46,6 +48,7 @@ class ServeTable(Table, frozen=True):
         float,
         Meta(
             ge=0,
+            le=86400,
             description="Seconds that calls under way get when we are told to stop; what is left "
             "then is ended with an error.",
         ),
@@ -54,6 +57,7 @@ class ServeTable(Table, frozen=True):
         float,
         Meta(
             ge=0,
+            le=86400,
             description="Seconds from `/readyz` saying no until we stop listening, for load "
             "balancers to notice.",
         ),
@@ -81,19 +85,19 @@ class ServeTable(Table, frozen=True):
 class TimeoutsTable(Table, frozen=True):
     """How long each wait on the upstream may last, in seconds; `inf` waits for ever."""
 
-    connect: Annotated[Seconds, Meta(description="For TCP and TLS to be set up.")] = (
+    connect: Annotated[Wait, Meta(description="For TCP and TLS to be set up.")] = (
         _TIMEOUTS.connect or float("inf")
     )
     write: Annotated[
-        Seconds, Meta(description="Without the upstream taking a byte of the request.")
+        Wait, Meta(description="Without the upstream taking a byte of the request.")
     ] = _TIMEOUTS.write or float("inf")
     response_header: Annotated[
-        Seconds, Meta(description="From the whole request to the header of the response.")
+        Wait, Meta(description="From the whole request to the header of the response.")
     ] = _TIMEOUTS.response_header or float("inf")
     read: Annotated[
-        Seconds, Meta(description="Without a byte of the response's body while it is waited for.")
+        Wait, Meta(description="Without a byte of the response's body while it is waited for.")
     ] = _TIMEOUTS.read or float("inf")
-    pool: Annotated[Seconds, Meta(description="For one of the connections to come free.")] = (
+    pool: Annotated[Wait, Meta(description="For one of the connections to come free.")] = (
         _TIMEOUTS.pool or float("inf")
     )
 
@@ -114,6 +118,7 @@ class LimitsTable(Table, frozen=True):
         float,
         Meta(
             ge=0,
+            le=86400,
             description="Seconds that one is kept so; an upstream's own `Keep-Alive: timeout` "
             "shortens it.",
         ),
@@ -139,7 +144,7 @@ class UpstreamTable(Table, frozen=True):
         ),
     ] = None
     api_key_header: Annotated[
-        Annotated[str, Meta(min_length=1)],
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")],
         Meta(
             description="Field that the key stands in: in `Authorization` as a Bearer token, bare "
             "in any other, such as `api-key`."
@@ -158,8 +163,8 @@ class UpstreamTable(Table, frozen=True):
     transport: Annotated[
         Literal["h1", "httpx"],
         Meta(
-            description="Who carries the requests: `h1`, our own HTTP/1.1, or `httpx`, some ten "
-            "times slower, which knows `HTTPS_PROXY` and its like."
+            description="Who carries the requests: `h1`, our own HTTP/1.1, or `httpx`, much "
+            "slower, which knows `HTTPS_PROXY` and its like."
         ),
     ] = "h1"
     timeouts: TimeoutsTable = msgspec.field(default_factory=TimeoutsTable)

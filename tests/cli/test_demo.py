@@ -1,0 +1,95 @@
+"""`veneer demo`, as a user meets it."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.programs import Connection, Program, get, program
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Program]:
+    """Run the demo for the tests of this module."""
+    with program("demo", "--port", "0") as running:
+        running.said("Ctrl-C")
+        yield running
+
+
+def snippet(text: str, begin: str, end: str) -> str:
+    """Return a part of the greeting as a user would copy it."""
+    return textwrap.dedent(text[text.index(begin) : text.index(end)].strip("\n"))
+
+
+def test_the_curl_command_of_the_greeting_works(demo: Program) -> None:
+    command = snippet(demo.out, "    curl", "or with Python")
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.count("data: ") > 3
+    assert done.stdout.endswith("data: [DONE]\n\n")
+
+
+def test_the_python_of_the_greeting_works(demo: Program) -> None:
+    code = snippet(demo.out, "    from openai", "Ctrl-C")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=25, check=True
+    )
+    assert done.stdout.strip()
+
+
+def test_each_call_leaves_a_line_under_the_greeting(demo: Program) -> None:
+    assert get(demo.port, "/v1/models?key=secret").startswith(b"HTTP/1.1 200 ")
+    line = demo.said(r"\n(time=\S+ request_id=req_\S+ method=GET operation=models .*)\n")
+    assert "status=200" in line
+    assert "secret" not in demo.out + demo.err
+
+
+def test_probes_are_answered_and_not_logged(demo: Program) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert get(demo.port, path).startswith(b"HTTP/1.1 200 ")
+    assert "healthz" not in demo.out
+
+
+def test_our_own_server_fields_stand_once(demo: Program) -> None:
+    head = get(demo.port, "/v1/models").partition(b"\r\n\r\n")[0].lower()
+    assert head.count(b"\r\ndate: ") == 1
+    assert b"\r\nserver: " not in head
+
+
+def test_a_port_that_is_taken_is_refused_when_it_was_asked_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with program("demo", "--port", str(port)) as running:
+            assert running.wait() == 2
+            assert running.err == (
+                f"veneer: port {port} on 127.0.0.1 is in use: stop what uses it, "
+                "or give another --port.\n"
+            )
+
+
+def test_without_a_port_a_free_one_is_found() -> None:
+    try:
+        taken = socket.create_server(("127.0.0.1", 8080))
+    except OSError:
+        taken = socket.socket()
+    with taken, program("demo") as running:
+        assert running.port != 8080
+        assert get(running.port, "/healthz").startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_no_complaint(number: signal.Signals) -> None:
+    with program("demo", "--port", "0") as running:
+        with Connection(running.port) as idle:
+            idle.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            idle.until(b"alive")
+            running.stop(number)
+            assert re.fullmatch(rb"HTTP/1.1 200 .*\}", idle.rest(), re.DOTALL)
+        assert running.wait() == 0
+        assert running.err == ""
