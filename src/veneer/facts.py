@@ -7,7 +7,7 @@ an inner layer puts is seen by the outer ones. Anybody may add types of their ow
 the answer.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,6 +28,28 @@ class RequestId(RequestFact, frozen=True):
 
     value: str
     client: str | None = None
+
+
+class Principal(RequestFact, frozen=True, kw_only=True):
+    """Who calls, and on whose account; what limits, budgets, logs and the ledger go by.
+
+    `id` is the key's id or the token's subject. `team` pays, `user` acts. `scopes` are `read`,
+    `write`, `full` and `admin`; `operations` (names) and `models` (patterns) narrow them, None for
+    all. `limits` and `budgets` are the caller's own, in the configuration's notation. `attributes`
+    are whatever the verifier adds (claims of a token, fields of the host's user).
+    """
+
+    id: str
+    name: str = ""
+    team: str | None = None
+    user: str | None = None
+    scopes: frozenset[str] = frozenset()
+    operations: frozenset[str] | None = None
+    models: tuple[str, ...] | None = None
+    limits: Mapping[str, str] = {}
+    budgets: Mapping[str, str] = {}
+    tags: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = {}
 
 
 class Usage(ResponseFact, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""Auth: who shows a credential, and whether it is accepted."""

@@ -1,0 +1,1 @@
+"""Keys: what one looks like, what is known of it, and where that is kept."""

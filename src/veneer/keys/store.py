@@ -1,0 +1,50 @@
+"""The seam between what a key is and where its record is kept."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from veneer.keys.record import KeyRecord
+
+
+class StoreUnavailableError(Exception):
+    """The store did not answer, or not in time; its text is for logs, never for clients."""
+
+
+class KeyStore(Protocol):
+    """Keeps the records of keys. Every method may raise `StoreUnavailableError`.
+
+    Several processes and machines may share one; what one of them writes, the others find by
+    `changed_since`.
+    """
+
+    async def find(self, digests: Collection[str]) -> KeyRecord | None:
+        """Return the record that has one of these digests: one indexed query."""
+
+    async def get(self, key_id: str) -> KeyRecord | None:
+        """Return the record with this id."""
+
+    async def list(
+        self, *, team: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Sequence[KeyRecord]:
+        """Return records in the order of their ids, those after `after`."""
+
+    async def add(self, record: KeyRecord) -> None:
+        """Keep a new record. Raises ValueError where its id or its digest is taken."""
+
+    async def replace(self, record: KeyRecord) -> bool:
+        """Put a record in the place of the one with its id; return whether there was one."""
+
+    async def touch(self, used: Mapping[str, datetime]) -> None:
+        """Note when keys (by id) were last used; an earlier time than the one noted is dropped."""
+
+    async def changed_since(self, mark: str | None) -> tuple[Collection[str], str]:
+        """Return the digests of records written since a mark, and the mark to ask with next time.
+
+        With None, return no digests and the present mark. A digest may come twice, none may be
+        missed, however transactions overlap; the digest that a record had before it was replaced
+        counts as written. `touch` is no such write.
+        """
+
+    async def aclose(self) -> None:
+        """Close connections and files."""
