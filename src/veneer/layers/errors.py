@@ -2,8 +2,8 @@
 
 An exception becomes a 500 that tells nothing of itself (and is raised on, for the server's log); an
 error response that is not in OpenAI's envelope (a proxy's HTML page, a framework's
-`{"detail": ...}`) is put into it. Well-formed errors of an upstream pass untouched. Reads and writes
-nothing; stands right below what stamps headers.
+`{"detail": ...}`) is put into it. Well-formed errors of an upstream pass untouched. Reads and
+writes nothing; stands right below what stamps headers.
 """
 
 import logging
@@ -14,9 +14,9 @@ from typing import Any, cast
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
-from veneer.client import ClientDisconnectedError, client_of
+from veneer.client import BodyTimeoutError, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
-from veneer.errors import Error
+from veneer.errors import BrokenResponseError, Error
 from veneer.layer import Layer
 from veneer.operations import endpoint_of
 from veneer.wire import fields
@@ -53,9 +53,20 @@ REPLACED = frozenset(
     [
         b"content-type",
         b"content-length",
+        b"content-encoding",
+        b"content-language",
+        b"content-disposition",
         b"transfer-encoding",
         b"etag",
+        b"last-modified",
     ]
+)
+
+FAILED = Error(Kind.INTERNAL, "The server had an error while processing your request.")
+TIMED_OUT = Error(
+    Kind.REQUEST_TIMEOUT,
+    "The request body did not arrive in time.",
+    headers=((b"connection", b"close"),),
 )
 
 
@@ -83,18 +94,27 @@ class ErrorMiddleware(Layer):
             await self.app(scope, receive, response.send)
         except ClientDisconnectedError:
             raise
+        except BodyTimeoutError:
+            if not await response.answer(TIMED_OUT):
+                raise
+        except BrokenResponseError:
+            # An error that broke off is answered whole all the same: its status is known.
+            if not await response.answer(response.error_so_far()):
+                raise
         except Exception:
-            await response.fail()
+            await response.answer(FAILED)
             raise
-        if not response.started and not client_of(scope, receive).disconnected:
-            logger.error("the app below returned without a response")
-            await response.fail()
+        else:
+            if client_of(scope, receive).disconnected:
+                return
+            if await response.answer(response.error_so_far()):
+                logger.error("the app below returned without a whole response")
 
 
 class _Response:
     """One response on its way out; an error is held until it can be judged."""
 
-    __slots__ = ("_held", "_parts", "_receive", "_scope", "_send", "_size", "started")
+    __slots__ = ("_answered", "_held", "_parts", "_receive", "_scope", "_send", "_size", "_started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -103,31 +123,42 @@ class _Response:
         self._held: Message | None = None
         self._parts: list[bytes] = []
         self._size = 0
-        self.started = False
+        # Whether the app's response has begun to leave, and whether one of ours has.
+        self._started = False
+        self._answered = False
 
     async def send(self, message: Message) -> None:
         """Pass a message on, or keep it while an error body is being read."""
+        if self._answered:
+            return
         if self._held is not None:
             await self._collect(message)
-        elif message["type"] == "http.response.start" and self._to_be_judged(message):
-            self._held = message
+        elif message["type"] == "http.response.start":
+            if self._to_be_judged(message):
+                self._held = message
+            else:
+                self._started = True
+                await self._send(message)
         else:
-            self.started = True
             await self._send(message)
 
-    async def fail(self) -> None:
-        """Answer in the app's place, unless something of its answer has left already."""
-        if not self.started:
-            self.started = True
-            await Error(Kind.INTERNAL, "The server had an error while processing your request.")(
-                self._scope, self._receive, self._send
-            )
+    async def answer(self, error: Error) -> bool:
+        """Answer in the app's place; return False where it has answered, or is none of ours."""
+        if self._started or self._answered or endpoint_of(self._scope) is None:
+            return False
+        self._answered = True
+        await error(self._scope, self._receive, self._send)
+        return True
+
+    def error_so_far(self) -> Error:
+        """Return the error that the app has begun to send, without its body, or our own."""
+        return FAILED if self._held is None else _without_envelope(self._held, Detail())
 
     def _to_be_judged(self, start: Message) -> bool:
         return (
             start["status"] >= HTTPStatus.BAD_REQUEST
             and self._scope["method"] != "HEAD"
-            and fields.get(start.get("headers", ()), b"content-encoding") is None
+            and fields.get(start.get("headers", ()), b"content-encoding") in (None, b"identity")
             and endpoint_of(self._scope) is not None
         )
 
@@ -142,13 +173,11 @@ class _Response:
             if error is None:
                 await self._release(more_body=False)
             else:
-                self._held = None
-                self.started = True
-                await error(self._scope, self._receive, self._send)
+                await self.answer(error)
 
     async def _release(self, *, more_body: bool) -> None:
         start, self._held = cast("Message", self._held), None
-        self.started = True
+        self._started = True
         await self._send(start)
         body = b"".join(self._parts)
         await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
@@ -158,10 +187,15 @@ def _mended(start: Message, body: bytes) -> Error | None:
     """Return the error to send in place of this response, or None where it is well-formed."""
     try:
         detail = _detail.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         detail = Detail()
     if isinstance(detail.error, dict) and isinstance(detail.error.get("message"), str):
         return None
+    return _without_envelope(start, detail)
+
+
+def _without_envelope(start: Message, detail: Detail) -> Error:
+    """Return the error of a status and of what is known about it."""
     status: int = start["status"]
     message, param = _said(detail)
     kept = tuple(pair for pair in start.get("headers", ()) if pair[0] not in REPLACED)
@@ -181,7 +215,13 @@ def _said(detail: Detail) -> tuple[str | None, str | None]:
     where = first.get("loc")
     if not isinstance(first.get("msg"), str) or not isinstance(where, list):
         return None, None
-    return first["msg"][:MAX_MESSAGE], ".".join(map(str, where[1:])) or None
+    return first["msg"][:MAX_MESSAGE], _path(where[1:])
+
+
+def _path(where: list[Any]) -> str | None:
+    """Return the path of a member as OpenAI writes it: `messages[0].role`."""
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where)
+    return steps.removeprefix(".") or None
 
 
 def _phrase(status: int) -> str:

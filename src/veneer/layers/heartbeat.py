@@ -5,6 +5,7 @@ own only where an event has just ended, and only to streams of events; reads and
 """
 
 import asyncio
+from typing import Any
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +17,11 @@ from veneer.layer import Layer
 from veneer.operations import endpoint_of
 from veneer.wire import fields, sse
 
+# An error body beyond this is no envelope; it is not kept.
+MAX_ERROR_BODY = 64 * 1024
+
+FAILED = "The server had an error while processing your request."
+
 EARLY_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -26,9 +32,10 @@ EARLY_HEADERS = [
 class HeartbeatMiddleware(Layer):
     """Sends `: keep-alive` when a stream has been silent for `interval` seconds.
 
-    After an `id` field the comment has a single line end, for openai-python takes a blank line there
-    for an event. With `early_start`, a streaming call whose upstream has not answered after that many
-    seconds is begun with status 200 and a comment; an error that comes later becomes an error event.
+    After an `id` field the comment has a single line end, for openai-python takes a blank line
+    there for an event. With `early_start`, a streaming call whose upstream has not answered after
+    that many seconds is begun with status 200 and a comment; an error that comes later becomes an
+    error event.
     """
 
     def __init__(
@@ -45,9 +52,7 @@ class HeartbeatMiddleware(Layer):
         if endpoint_of(scope) is None:
             await self.app(scope, receive, send)
             return
-        stream = _Stream(scope, send, self._interval)
-        if self._early_start is not None:
-            stream.begin_after(self._early_start)
+        stream = _Stream(scope, send, interval=self._interval, early_start=self._early_start)
         try:
             await self.app(scope, receive, stream.send)
         finally:
@@ -58,9 +63,9 @@ class _Stream:
     """One response on its way out, with a timer beside it."""
 
     __slots__ = (
-        "_at_boundary",
         "_beat",
         "_begun_early",
+        "_early_start",
         "_error",
         "_ids",
         "_interval",
@@ -71,28 +76,31 @@ class _Stream:
         "_sending",
         "_started",
         "_streaming",
+        "_tail",
         "_timer",
     )
 
-    def __init__(self, scope: Scope, send: Send, interval: float) -> None:
+    def __init__(
+        self, scope: Scope, send: Send, *, interval: float, early_start: float | None
+    ) -> None:
         self._scope = scope
         self._send = send
         self._interval = interval
+        self._early_start = early_start
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        if early_start is not None:
+            self._timer = self._loop.call_later(early_start, self._begin)
         self._beat: asyncio.Task[None] | None = None
         self._started = False
         self._begun_early = False
         self._streaming = False
         self._error: bytearray | None = None
-        self._at_boundary = True
+        # The last bytes that went out, enough to see that an event has ended.
+        self._tail = b"\n\n"
         self._sending = False
         self._ids = False
         self._last = 0.0
-
-    def begin_after(self, seconds: float) -> None:
-        """Begin the response by ourselves, if the app has not by then."""
-        self._timer = self._loop.call_later(seconds, self._begin)
 
     async def send(self, message: Message) -> None:
         """Pass a message on, after a heartbeat under way."""
@@ -123,30 +131,35 @@ class _Stream:
             if self._timer is not None:
                 self._timer.cancel()
             if streaming:
-                self._last = self._loop.time()
                 self._timer = self._loop.call_later(self._interval, self._tick)
-            await self._send(message)
+            await self._send_alone(message)
         elif not streaming:
             self._error = bytearray()
 
     async def _send_body(self, message: Message) -> None:
         body: bytes = message.get("body", b"")
         if self._error is not None:
-            self._error += body
+            if len(self._error) <= MAX_ERROR_BODY:
+                self._error += body
             if message.get("more_body", False):
                 return
             message = {**message, "body": self._error_event(bytes(self._error))}
         elif body:
-            self._at_boundary = body[-2:] == b"\n\n" or body[-4:] == b"\r\n\r\n"
-            self._ids = self._ids or b"\nid:" in body or body[:3] == b"id:"
+            seen = self._tail + body
+            self._tail = seen[-4:]
+            self._ids = self._ids or b"\nid:" in seen
+        await self._send_alone(message)
+        if not message.get("more_body", False):
+            self._streaming = False
+
+    async def _send_alone(self, message: Message) -> None:
+        """Send a message of the app's; no heartbeat begins meanwhile."""
         self._last = self._loop.time()
         self._sending = True
         try:
             await self._send(message)
         finally:
             self._sending = False
-        if not message.get("more_body", False):
-            self._streaming = False
 
     def _tick(self) -> None:
         """Send a heartbeat if one is due, and come again when the next may be."""
@@ -155,14 +168,20 @@ class _Stream:
         wait = self._last + self._interval - self._loop.time()
         if wait <= 0:
             wait = self._interval
-            if self._at_boundary and not self._sending and self._beat is None:
+            boundary = self._tail.endswith((b"\n\n", b"\n\r\n"))
+            if boundary and not self._sending and self._beat is None:
                 comment = sse.KEEP_ALIVE_LINE if self._ids else sse.KEEP_ALIVE
                 self._start_beat({"type": "http.response.body", "body": comment, "more_body": True})
         self._timer = self._loop.call_later(wait, self._tick)
 
     def _begin(self) -> None:
+        """Begin the response in the app's place, once the call is known to want a stream."""
+        if self._started:
+            return
         call = facts.get(self._scope, Call)
-        if self._started or call is None or not call.stream:
+        if call is None and self._early_start is not None:
+            self._timer = self._loop.call_later(self._early_start, self._begin)
+        if call is None or not call.stream:
             return
         self._begun_early = self._streaming = True
         self._last = self._loop.time()
@@ -192,22 +211,23 @@ class _Stream:
         operation = "" if call is None else call.operation.name
         dialect = facts.get(self._scope, Dialect) or OPENAI
         try:
-            error = msgspec.json.decode(body, type=_Envelope).error
-        except (msgspec.DecodeError, RecursionError):
-            error = _ErrorMembers()
-        failure = Failure(
-            Form(200, error.type, error.code), error.message, error.param, error.request_id
-        )
+            error = _envelope.decode(body).error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            error = {}
+        form = Form(200, _text(error, "type") or "server_error", _text(error, "code"))
+        message = _text(error, "message") or FAILED
+        failure = Failure(form, message, _text(error, "param"), _text(error, "request_id"))
         return dialect.event(failure, operation)
 
 
-class _ErrorMembers(msgspec.Struct):
-    message: str = "The server had an error while processing your request."
-    type: str = "server_error"
-    param: str | None = None
-    code: str | None = None
-    request_id: str | None = None
-
-
 class _Envelope(msgspec.Struct):
-    error: _ErrorMembers
+    error: dict[str, Any]
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def _text(error: dict[str, Any], name: str) -> str | None:
+    """Return a member of an error as text; some servers write a number as their code."""
+    value = error.get(name)
+    return str(value) if isinstance(value, (str, int)) else None
