@@ -1,8 +1,10 @@
 """One answer on its way through the relay: what kind it is, and what is done with its parts."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 
+import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
 from veneer import facts
@@ -10,10 +12,10 @@ from veneer.call import Call
 from veneer.dialects import Kind
 from veneer.edits import Edits
 from veneer.errors import Error
-from veneer.facts import Relayed, Usage
-from veneer.layers._stream import CHUNKED, StreamRelay, edited, usage_of
+from veneer.facts import Relayed
+from veneer.layers._body import BodyRelay
+from veneer.layers._stream import CHUNKED, StreamRelay
 from veneer.wire import fields
-from veneer.wire.usage import usage_in_body
 
 # The operations whose answer is a stream exactly if the request says so.
 STREAM_ON_DEMAND = CHUNKED | {"responses"}
@@ -29,6 +31,19 @@ UNASKED_STREAM = Error(
 EMPTY = Error(Kind.UPSTREAM_INVALID, "The model server gave an empty response.")
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of the upstream, and what becomes of its answer.
+
+    `limit` (bytes) bounds what is held of it. `withhold_usage` is for a stream whose usage we asked
+    for ourselves.
+    """
+
+    call: Call
+    edits: Edits
+    limit: int
+    withhold_usage: bool = False
+
+
 class Answer:
     """The answer to one call.
 
@@ -36,51 +51,29 @@ class Answer:
     """
 
     __slots__ = (
+        "_asked",
+        "_body",
         "_broken",
-        "_call",
-        "_edits",
-        "_held",
-        "_max_observed",
-        "_observed",
-        "_parts",
+        "_operation",
         "_receive",
         "_scope",
         "_send",
         "_settled",
-        "_size",
         "_stream",
         "_take",
-        "_usage",
-        "_withhold_usage",
         "finished",
         "started",
     )
 
-    def __init__(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        *,
-        call: Call,
-        edits: Edits,
-        max_observed: int,
-        withhold_usage: bool,
-    ) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, asked: Asked) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._call = call
-        self._edits = edits
-        self._max_observed = max_observed
-        self._withhold_usage = withhold_usage
-        self._held: Message | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._asked = asked
+        self._operation = asked.call.operation.name
+        self._body: BodyRelay | None = None
         self._stream: StreamRelay | None = None
         self._take: Callable[[Message], Awaitable[None]] = self._pass
-        self._usage: Usage | None = None
-        self._observed = False
         self._broken = False
         self._settled = False
         self.started = False
@@ -99,7 +92,7 @@ class Answer:
         """End an answer that cannot be completed; return whether the connection is to be cut.
 
         A client that has seen nothing gets the error whole; one that reads a stream gets it as the
-        last event.
+        last event, unless the upstream has told it of an error already.
         """
         if self.finished:
             return False
@@ -110,13 +103,18 @@ class Answer:
             self._take = self._drop
             await error(self._scope, self._receive, self._send)
             return False
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             return True
-        if self._stream.done:
-            await self._send({"type": "http.response.body", "body": self._stream.close()})
+        last = stream.give_up()
+        if stream.failed:
+            if last:
+                await self._send({"type": "http.response.body", "body": last, "more_body": True})
+            return True
+        if stream.done:
+            await self._send({"type": "http.response.body", "body": last})
             return False
-        event = error.event(self._scope, self._call.operation.name)
-        last = self._stream.give_up() + event
+        last += error.event(self._scope, self._operation)
         await self._send({"type": "http.response.body", "body": last, "more_body": True})
         return True
 
@@ -126,15 +124,16 @@ class Answer:
             return
         self._settled = True
         stream = self._stream
-        usage = self._usage if stream is None else stream.usage
-        if usage is not None:
-            facts.put(self._scope, usage)
+        seen = stream or self._body
+        if seen is not None and seen.usage is not None:
+            facts.put(self._scope, seen.usage)
+        whole = self.finished if stream is None else stream.complete and not stream.failed
         facts.put(
             self._scope,
             Relayed(
                 stream=stream is not None,
-                observed=self._observed if stream is None else stream.observed,
-                complete=self.finished if stream is None else stream.complete and not self._broken,
+                observed=seen is not None and seen.observed,
+                complete=whole and not self._broken,
                 events=0 if stream is None else stream.events,
             ),
         )
@@ -144,74 +143,61 @@ class Answer:
         kind = fields.media_type(fields.get(headers, b"content-type") or b"")
         coded = fields.get(headers, b"content-encoding") not in (None, b"identity")
         status = message["status"]
-        operation = self._call.operation.name
-        if status >= HTTPStatus.BAD_REQUEST or status in NO_BODY or self._scope["method"] == "HEAD":
+        on_demand = self._operation in STREAM_ON_DEMAND
+        if status >= HTTPStatus.BAD_REQUEST or self._scope["method"] == "HEAD":
             await self._forward(message)
-        elif operation in STREAM_ON_DEMAND and fields.is_event_stream(kind) != self._call.stream:
-            await self._refuse(NO_STREAM if self._call.stream else UNASKED_STREAM)
-        elif fields.is_event_stream(kind) and not coded:
-            self._stream = StreamRelay(operation, self._edits, withhold_usage=self._withhold_usage)
-            self._take = self._take_events
+        elif status in NO_BODY:
+            await (self._refuse(EMPTY) if on_demand else self._forward(message))
+        elif on_demand and fields.is_event_stream(kind) != self._asked.call.stream:
+            await self._refuse(NO_STREAM if self._asked.call.stream else UNASKED_STREAM)
+        elif coded:
+            await self._forward(message)
+        elif fields.is_event_stream(kind):
+            asked = self._asked
+            self._stream = StreamRelay(
+                self._operation,
+                asked.edits,
+                limit=asked.limit,
+                withhold_usage=asked.withhold_usage,
+            )
+            self._take = partial(self._take_events, self._stream)
             await self._forward({**message, "headers": unbuffered(headers)})
-        elif fields.is_json(kind) and not coded:
-            self._held = message
-            self._take = self._take_json
+        elif fields.is_json(kind) or (on_demand and not kind):
+            self._body = BodyRelay(self._asked.edits, limit=self._asked.limit)
+            self._take = partial(self._take_json, self._body, message)
         else:
             await self._forward(message)
 
-    async def _take_events(self, message: Message) -> None:
-        stream = self._stream
-        if stream is None:
-            return
+    async def _take_events(self, stream: StreamRelay, message: Message) -> None:
         body = stream.feed(message.get("body", b""))
-        if message.get("more_body", False):
-            if stream.done:
-                self.settle()
-            if body:
-                await self._send({"type": "http.response.body", "body": body, "more_body": True})
-        elif stream.complete:
+        if not message.get("more_body", False):
             body += stream.close()
-            self.finished = True
+            self.finished = stream.complete
+        if stream.done or self.finished:
             self.settle()
-            await self._send({"type": "http.response.body", "body": body})
-        elif body:
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        if body or self.finished:
+            more = not self.finished
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def _take_json(self, message: Message) -> None:
-        """Hold a body until it is whole, so that a broken one can be answered with an error."""
-        self._parts.append(message.get("body", b""))
-        self._size += len(self._parts[-1])
+    async def _take_json(self, body: BodyRelay, start: Message, message: Message) -> None:
+        """Hold an answer until it is whole, or too much to hold."""
         more = message.get("more_body", False)
-        if self._size > self._max_observed:
-            self._take = self._pass
-            await self._release(b"".join(self._parts), more_body=more)
-        elif more:
-            return
-        elif not self._size:
-            await self._refuse(EMPTY)
-        else:
-            await self._release(self._read(b"".join(self._parts)), more_body=False)
-
-    def _read(self, body: bytes) -> bytes:
-        """Read the usage of a whole body; return the body with its edits."""
-        self._observed = True
-        raw = usage_in_body(body)
-        self._usage = None if raw is None else usage_of(raw)
-        return edited(body, self._edits, self._usage) if self._edits.changes_body else body
-
-    async def _release(self, body: bytes, *, more_body: bool) -> None:
-        """Send a body that was held, with its start, whose length is mended."""
-        start, self._held = self._held, None
-        self._parts.clear()
-        if start is None:
-            return
-        if self._observed and self._edits.changes_body:
-            start = {**start, "headers": with_length(start.get("headers", ()), len(body))}
-        if not more_body:
+        body.feed(message.get("body", b""))
+        if not body.overflowed:
+            if more:
+                return
+            if not body.size:
+                await self._refuse(EMPTY)
+                return
+        self._take = self._pass
+        content = body.give_up() if body.overflowed else body.close()
+        if body.edited:
+            start = {**start, "headers": with_length(start.get("headers", ()), len(content))}
+        if not more:
             self.finished = True
             self.settle()
         await self._forward(start)
-        await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
+        await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
     async def _pass(self, message: Message) -> None:
         if not message.get("more_body", False):
@@ -226,7 +212,7 @@ class Answer:
     async def _refuse(self, error: Error) -> None:
         """Answer in the upstream's place, and drop what it still sends."""
         self._take = self._drop
-        self.finished = self.started = True
+        self._broken = self.finished = self.started = True
         self.settle()
         await error(self._scope, self._receive, self._send)
 

@@ -1,9 +1,12 @@
 """The pure half of relaying a stream: bytes in, bytes out, and what was seen on the way."""
 
+from typing import Any
+
 import msgspec
 
 from veneer.edits import Edits
 from veneer.facts import Usage
+from veneer.layers._edited import edited, named, with_usage, without_usage
 from veneer.wire import splice, sse
 from veneer.wire.usage import (
     has_finish,
@@ -30,14 +33,20 @@ TYPED = frozenset(
 class StreamRelay:
     """One stream of events on its way to the client.
 
-    `operation` says what a proper end looks like. `withhold_usage` is for a stream whose usage chunk
-    we asked for ourselves: its client does not see it. What `feed` returns ends where an event
-    ends, so that something of ours may follow.
+    `operation` says what a proper end looks like; `limit` (bytes) bounds an event, beyond which the
+    stream passes unread. `withhold_usage` is for a stream whose usage chunk we asked for ourselves:
+    its client does not see it. What `feed` returns ends where an event ends, so that something of
+    ours may follow.
+
+    `done` tells whether the event that ends such a stream has come, `failed` whether the last thing
+    the upstream said was an error.
     """
 
     __slots__ = (
-        "_edits",
+        "_chunked",
         "_editing",
+        "_edits",
+        "_finished",
         "_held",
         "_holds",
         "_last",
@@ -50,50 +59,70 @@ class StreamRelay:
         "_withhold",
         "done",
         "events",
+        "failed",
         "usage",
     )
 
-    def __init__(self, operation: str, edits: Edits, *, withhold_usage: bool = False) -> None:
+    def __init__(
+        self, operation: str, edits: Edits, *, limit: int, withhold_usage: bool = False
+    ) -> None:
         self._operation = operation
         self._edits = edits
         self._withhold = withhold_usage
         self._editing = withhold_usage or edits.usage_shown or edits.changes_body
+        self._chunked = operation in CHUNKED
         self._typed = operation in TYPED
-        # The finish chunk waits for the usage that it is to carry, or for being the last one.
+        # The finish chunk waits for the usage that it is to carry, or for being the last one; some
+        # upstreams let another chunk follow it, which then waits in its place.
         self._holds = edits.usage_shown or bool(edits.in_usage) or bool(edits.at_end)
-        self._splitter = sse.EventSplitter()
+        self._finished = False
         self._held = b""
+        self._splitter = sse.EventSplitter(limit)
         self._raw_usage: bytes | None = None
         self._model: tuple[bytes, bytes] | None = None
         self._previous = self._last = b""
         self.usage: Usage | None = None
         self.events = 0
         self.done = False
+        self.failed = False
 
     @property
     def observed(self) -> bool:
-        """Whether all of it could be read: no event was beyond the splitter's bound."""
+        """Whether all of it could be read: no event was beyond the limit."""
         return not self._splitter.overflowed
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what came from the upstream; return what may go to the client now."""
+        if self._splitter.overflowed:
+            return chunk
         events = self._splitter.feed(chunk)
         if self._splitter.overflowed:
-            return b"".join(events)
-        if not self._editing:
-            for event in events:
-                self._observe(event)
-            return events[0] if len(events) == 1 else b"".join(events)
-        return b"".join([self._edit(event) for event in events])
+            unread = events.pop()
+            return b"".join([*map(self._pass, events), self._release(), unread])
+        if len(events) == 1:
+            return self._pass(events[0])
+        return b"".join(map(self._pass, events))
 
     def close(self) -> bytes:
-        """Take the clean end of the upstream's body; return what is left to send."""
-        return self._release() + self._splitter.rest
+        """Take the clean end of the upstream's body; return what is left to send.
+
+        Afterwards `complete` tells whether it was the proper one: an event that was cut off is not,
+        though the blank line after the last may be missing.
+        """
+        rest = self._splitter.rest
+        if sse.data_of(rest):
+            self._previous = self._last = b""
+            self._observe(rest)
+        return self._release() + rest if self.complete else b""
 
     def give_up(self) -> bytes:
-        """Take a broken end of the upstream's body; return the whole events that are left."""
+        """Take a broken end of the upstream's body; return what stands before an event of ours.
+
+        That is the whole event that was held. What overflowed the splitter may have been cut inside
+        an event, which is ended then, lest ours become part of it.
+        """
         held, self._held = self._held, b""
-        return held
+        return held if self.observed else b"\n\n"
 
     @property
     def complete(self) -> bool:
@@ -102,61 +131,56 @@ class StreamRelay:
         A stream of chunks may leave out `[DONE]` if it has finished; an error event is an end, for
         the client has been told.
         """
-        if self.done or not self.observed:
+        if self.done or self.failed or not self.observed:
             return True
-        ends = [sse.data_of(event) for event in (self._previous, self._last) if event]
-        if self._operation in CHUNKED:
-            return any(has_finish(data) for data in ends) or self._failed(ends)
-        if self._operation in TYPED:
-            return self._failed(ends)
-        return True
+        if self._chunked:
+            return has_finish(self._last) or has_finish(self._previous)
+        return not self._typed
 
-    @staticmethod
-    def _failed(ends: list[bytes]) -> bool:
-        return (
-            bool(ends)
-            and b'"error"' in ends[-1]
-            and splice.value(ends[-1], ("error",)) not in (None, b"null")
-        )
+    def _pass(self, event: bytes) -> bytes:
+        data = self._observe(event)
+        return self._edit(event, data) if self._editing and data else event
 
-    def _observe(self, event: bytes) -> None:
-        """Keep what matters of an event; nothing but a few searches where nothing does."""
-        if event[:1] == b":":
-            return
+    def _observe(self, event: bytes) -> bytes:
+        """Keep what matters of an event; return its data."""
+        data = sse.data_of(event)
+        if not data:
+            return data
         self.events += 1
-        self._previous, self._last = self._last, event
-        if event[:7] != b"data: {":
-            if self._typed:
-                self.done = self.done or is_terminal_event(sse.data_of(event))
-            else:
-                self.done = self.done or sse.is_done(event)
-        elif self._typed and is_terminal_event(sse.data_of(event)):
+        if self._typed:
+            self.done = self.done or is_terminal_event(data)
+        elif data[:6] == b"[DONE]":
             self.done = True
-        if b'"usage"' in event:
-            raw = usage_in_event(sse.data_of(event))
+            return data
+        self._previous, self._last = self._last, data
+        self.failed = b'"error"' in data and says_error(data)
+        if b'"usage"' in data:
+            raw = usage_in_event(data)
             if raw is not None:
                 self._raw_usage = raw
                 self.usage = usage_of(raw)
+        return data
 
-    def _edit(self, event: bytes) -> bytes:
+    def _edit(self, event: bytes, data: bytes) -> bytes:
         """Return what goes to the client when this event has come, what was held included."""
-        self._observe(event)
-        data = sse.data_of(event)
-        if data[:1] != b"{":
-            return self._release() + event if self.done else event
         if self._typed:
             return self._edit_typed(event, data)
+        if self.done:
+            return self._release() + event
+        held, self._held = self._held, b""
         if is_usage_chunk(data):
             if self._withhold:
+                self._held = held
                 return b""
-            held, self._held = self._held, b""
+            # It is the last one with data, and carries what the finish chunk would have.
+            self._holds = self._finished = False
             return held + sse.replace_data(event, edited(data, self._edits, self.usage))
-        if self._withhold:
-            event = event.replace(b',"usage":null', b"", 1)
+        if self._withhold and b'"usage"' in data:
+            event = without_usage(event, data)
         if self._edits.model is not None:
-            event = self._with_model(event)
-        held, self._held = self._held, b""
-        if self._holds and has_finish(data):
+            event = self._with_model(event, self._edits.model)
+        self._finished = self._finished or (self._holds and has_finish(data))
+        if self._finished:
             self._held = event
             return held
         return held + event
@@ -164,49 +188,55 @@ class StreamRelay:
     def _edit_typed(self, event: bytes, data: bytes) -> bytes:
         """Edit an event of a typed stream: the object that it carries, or the event itself."""
         path = ("response",) if self._operation == "responses" else ()
-        if path and b'"response"' not in data:
+        if self.failed or (path and b'"response"' not in data):
             return event
         edits = self._edits
         changed = edited(data, edits, self.usage, path) if self.done else named(data, edits, path)
         return event if changed is data else sse.replace_data(event, changed)
 
     def _release(self) -> bytes:
-        """Return the finish chunk that was held, with what belongs into the last data event."""
+        """Return the chunk that was held, with what belongs into the last one."""
         held, self._held = self._held, b""
         if not held:
             return b""
         data = sse.data_of(held)
         if self._edits.usage_shown and self._raw_usage is not None:
-            data = splice.set_member(data, (), "usage", self._raw_usage)
+            data = with_usage(data, self._raw_usage)
         return sse.replace_data(held, edited(data, self._edits, self.usage))
 
-    def _with_model(self, event: bytes) -> bytes:
-        """Show another model name; the member looks alike in every chunk, so it is found once."""
-        if self._model is None:
-            data = sse.data_of(event)
-            spans = splice.members(data, frozenset(["model"]))
-            if "model" not in spans or self._edits.model is None:
-                return event
-            start, end = spans["model"]
-            key = data[data.rindex(b'"model"', 0, start) : start]
-            self._model = (key + data[start:end], key + self._edits.model)
-        return event.replace(*self._model, 1)
+    def _with_model(self, event: bytes, model: bytes) -> bytes:
+        """Show another model name; the member looks alike in most chunks, so it is found once."""
+        if self._model is not None and event.count(self._model[0]) == 1:
+            return event.replace(*self._model)
+        data = sse.data_of(event)
+        try:
+            span = splice.members(data, ("model",)).get("model")
+        except ValueError:
+            span = None
+        if span is None:
+            return event
+        start, end = span
+        key = data.rfind(b'"model"', 0, start)
+        if key >= 0:
+            self._model = (data[key:end], data[key:start] + model)
+        return sse.replace_data(event, data[:start] + model + data[end:])
 
 
-def edited(data: bytes, edits: Edits, usage: Usage | None, path: tuple[str, ...] = ()) -> bytes:
-    """Return the last object of an answer with every edit; its other bytes stay as they are."""
-    data = named(data, edits, path)
-    if usage is not None and edits.in_usage and splice.value(data, (*path, "usage")) is not None:
-        data = splice.insert(data, (*path, "usage"), edits.usage_members(usage))
-    members = edits.end_members(usage)
-    return splice.insert(data, path, members) if members else data
+class _Said(msgspec.Struct):
+    error: Any = None
+    type: Any = None
 
 
-def named(data: bytes, edits: Edits, path: tuple[str, ...] = ()) -> bytes:
-    """Return an object of an answer with the model name to show, where it names one."""
-    if edits.model is None or splice.value(data, (*path, "model")) is None:
-        return data
-    return splice.replace(data, (*path, "model"), edits.model)
+_said = msgspec.json.Decoder(_Said)
+
+
+def says_error(data: bytes) -> bool:
+    """Whether an event tells of an error, in the chunks' form or in that of the Responses API."""
+    try:
+        said = _said.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return said.error is not None or said.type == "error"
 
 
 def usage_of(raw: bytes) -> Usage | None:

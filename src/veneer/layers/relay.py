@@ -1,33 +1,35 @@
 """The relay: passes answers on as they come, reads their usage, applies the edits of other layers.
 
 Answers 502 for an upstream whose answer is not what was asked for (JSON for a stream, a stream for
-JSON, nothing at all), and ends a stream that breaks with one error event and a cut connection. Reads
-no facts of its own need; writes `Call`, `Usage` and `Relayed`. Stands innermost, right above the app.
+JSON, nothing at all), and ends a stream that breaks with one error event and a cut connection.
+Needs no facts; writes `Call`, `Usage` and `Relayed`. Stands innermost, right above the app.
 """
 
 import asyncio
 
 import anyio
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from veneer import facts
 from veneer.call import Call, read_call
-from veneer.client import ClientDisconnectedError, client_of
+from veneer.client import Client, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
-from veneer.edits import edits_of
+from veneer.edits import Edits, edits_of
 from veneer.errors import BrokenResponseError, Error
 from veneer.facts import Relayed, Usage
 from veneer.layer import Layer
-from veneer.layers._answer import Answer
+from veneer.layers._answer import Answer, Asked
 from veneer.layers._stream import CHUNKED
 from veneer.operations import endpoint_of
 from veneer.wire import splice
 
-# A JSON answer beyond this is not held for edits, nor read for its usage.
+# A JSON answer or an event beyond this is not held for edits, nor read for its usage.
 MAX_OBSERVED = 4 * 1024 * 1024
 
 # How long a stream that is being cut off may take to say so, in seconds.
 FAREWELL = 1.0
+
+# Ways of sending a body that do not show it (asgiref, extensions).
+UNSEEN = frozenset(["http.response.pathsend", "http.response.zerocopysend"])
 
 INTERRUPTED = Error(Kind.UPSTREAM_INTERRUPTED, "The model server broke off its response.")
 SHUTTING_DOWN = Error(Kind.SHUTTING_DOWN, "The server is shutting down.")
@@ -37,10 +39,11 @@ FAILED = Error(Kind.INTERNAL, "The server had an error while processing your req
 class RelayMiddleware(Layer):
     """Relays plain answers and streams.
 
-    `inject_usage` asks the upstream for the usage of a stream (`stream_options.include_usage`) where a
-    layer needs it and the client did not ask; the extra chunk is then withheld. Switch it off for an
-    upstream that does not know the option. `max_observed` (bytes) bounds the JSON body that is held
-    for edits and read for usage; a larger one passes as it is, unobserved.
+    `inject_usage` asks the upstream for the usage of a stream (`stream_options.include_usage`)
+    where a layer needs it and the client did not ask; the extra chunk is then withheld. Switch it
+    off for an upstream that does not know the option. `max_observed` (bytes) bounds the JSON body,
+    and the event of a stream, that is held for edits and read for usage; a larger one passes as it
+    is, unobserved.
     """
 
     writes = (Call, Usage, Relayed)
@@ -65,27 +68,22 @@ class RelayMiddleware(Layer):
             await call(scope, receive, send)
             return
         edits = edits_of(scope)
-        inject = (
-            self._inject_usage
-            and call.stream
-            and (edits.usage_wanted or edits.usage_shown)
-            and call.include_usage is not True
-            and call.operation.name in CHUNKED
-        )
+        inject = self._inject_usage and needs_usage(call, edits)
         below = observable(scope)
         if inject:
-            below = self._asking_for_usage(below, receive)
-        answer = Answer(
-            scope,
-            receive,
-            send,
-            call=call,
-            edits=edits,
-            max_observed=self._max_observed,
-            withhold_usage=inject,
-        )
+            try:
+                below = asking_for_usage(below, client_of(scope, receive))
+            except splice.DuplicateMemberError as error:
+                twice = f"The member '{error.name}' stands twice."
+                await Error(Kind.INVALID_JSON, twice, param=error.name)(scope, receive, send)
+                return
+        asked = Asked(call=call, edits=edits, limit=self._max_observed, withhold_usage=inject)
+        await self._relay(Answer(scope, receive, send, asked), below, receive)
+
+    async def _relay(self, answer: Answer, scope: Scope, receive: Receive) -> None:
+        """Call the app; see that its answer reaches the client whole, or as a failure."""
         try:
-            await self.app(below, receive, answer.send)
+            await self.app(scope, receive, answer.send)
         except ClientDisconnectedError:
             raise
         except asyncio.CancelledError:
@@ -100,33 +98,45 @@ class RelayMiddleware(Layer):
                 await answer.break_off(FAILED)
             raise
         else:
-            await self._see_off(answer, scope, receive)
+            if answer.finished or client_of(scope, receive).disconnected:
+                return
+            if await answer.break_off(INTERRUPTED):
+                raise BrokenResponseError("the app below ended its response before it was whole")
         finally:
             answer.settle()
 
-    @staticmethod
-    async def _see_off(answer: Answer, scope: Scope, receive: Receive) -> None:
-        """The app has returned: make sure that the client does not take a torso for the whole."""
-        if answer.finished or client_of(scope, receive).disconnected:
-            return
-        if await answer.break_off(INTERRUPTED):
-            raise BrokenResponseError("the app below ended its response before it was whole")
 
-    @staticmethod
-    def _asking_for_usage(scope: Scope, receive: Receive) -> Scope:
-        """Return the scope of a request that asks for the usage of its stream."""
-        client = client_of(scope, receive)
-        body = client.kept
-        options = splice.value(body, ("stream_options",))
-        if options is not None and options[:1] == b"{":
-            body = splice.set_member(body, ("stream_options",), "include_usage", b"true")
-        else:
-            body = splice.set_member(body, (), "stream_options", b'{"include_usage":true}')
-        return client.replace_body(scope, body)
+def needs_usage(call: Call, edits: Edits) -> bool:
+    """Whether a layer needs the usage of a stream whose client did not ask for it."""
+    return (
+        call.stream
+        and call.include_usage is not True
+        and (edits.usage_wanted or edits.usage_shown)
+        and call.operation.name in CHUNKED
+    )
+
+
+def asking_for_usage(scope: Scope, client: Client) -> Scope:
+    """Return the scope of a request whose stream is to tell its usage.
+
+    Options that are no object stay: their error is the upstream's to find. Raises
+    `DuplicateMemberError` where the options name one twice.
+    """
+    body = client.kept
+    options = splice.value(body, ("stream_options",))
+    if options is None or options == b"null":
+        body = splice.set_member(body, (), "stream_options", b'{"include_usage":true}')
+    elif options[:1] == b"{":
+        body = splice.set_member(body, ("stream_options",), "include_usage", b"true")
+    return client.replace_body(scope, body)
 
 
 def observable(scope: Scope) -> Scope:
     """Return the scope of a request whose answer comes as plain bytes, which can be read."""
     headers = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
     headers.append((b"accept-encoding", b"identity"))
-    return {**scope, "headers": headers}
+    below = {**scope, "headers": headers}
+    if "extensions" in scope:
+        extensions = scope["extensions"] or {}
+        below["extensions"] = {k: v for k, v in extensions.items() if k not in UNSEEN}
+    return below

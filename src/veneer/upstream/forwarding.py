@@ -1,7 +1,5 @@
 """Forwarding: which header fields cross the proxy, in each direction (RFC 9110 §7.6)."""
 
-from collections.abc import Iterable
-
 from veneer.wire import fields
 
 Headers = list[tuple[bytes, bytes]]
@@ -29,12 +27,19 @@ NOT_TO_UPSTREAM = frozenset(
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-port",
+        b"x-forwarded-prefix",
         b"x-forwarded-proto",
+        b"x-forwarded-server",
         b"x-real-ip",
+        b"x-client-ip",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+        b"cf-connecting-ipv6",
     ]
 )
 
-NOT_TO_KEYED_UPSTREAM = NOT_TO_UPSTREAM | CREDENTIALS
+# What is looked at one by one, because its value matters.
+JUDGED = frozenset([b"via", b"traceparent", b"tracestate"])
 
 # The server's own, the upstream's account, and what holds for the upstream's origin only.
 NOT_TO_CLIENT = frozenset(
@@ -50,38 +55,38 @@ NOT_TO_CLIENT = frozenset(
     ]
 )
 
+HIDDEN = fields.HOP_BY_HOP | NOT_TO_CLIENT
 
-def to_upstream(
-    headers: Iterable[tuple[bytes, bytes]], http_version: str, *, keyed: bool
-) -> Headers:
-    """Return the fields that go on, with Via added; `keyed` where the upstream has its own key.
 
-    A traceparent that is not valid goes no further, nor does its tracestate (W3C Trace Context §3.2).
+def withheld(key_header: bytes | None) -> frozenset[bytes]:
+    """Return the names of what an upstream is not told; its own key stands in `key_header`."""
+    dropped = fields.HOP_BY_HOP | NOT_TO_UPSTREAM | JUDGED
+    return dropped if key_header is None else dropped | CREDENTIALS | {key_header}
+
+
+def to_upstream(headers: Headers, http_version: str, dropped: frozenset[bytes]) -> Headers:
+    """Return the fields that go on, without those of names in `dropped`, and with Via added.
+
+    A traceparent that is not valid goes no further; without a valid one, nor does tracestate
+    (W3C Trace Context §3.2, §3.3).
     """
-    dropped = NOT_TO_KEYED_UPSTREAM if keyed else NOT_TO_UPSTREAM
-    kept = []
-    traced = True
-    via = http_version.encode() + b" veneer"
-    for pair in fields.end_to_end(headers):
-        name, value = pair
-        if name in dropped or (keyed and name.startswith(b"proxy-")):
-            continue
-        if name == b"via":
-            via = value + b", " + via
-        elif name == b"traceparent" and not fields.is_traceparent(value):
-            traced = False
-        else:
-            kept.append(pair)
-    if not traced:
-        kept = [pair for pair in kept if pair[0] != b"tracestate"]
-    kept.append((b"via", via))
+    nominated = fields.nominated(headers)
+    gone = dropped | nominated if nominated else dropped
+    kept = [pair for pair in headers if pair[0] not in gone and pair[0][:6] != b"proxy-"]
+    via = []
+    judged = [pair for pair in headers if pair[0] in JUDGED]
+    if judged:
+        via = [value for name, value in judged if name == b"via"]
+        traced = [pair for pair in judged if pair[0] == b"traceparent"]
+        if len(traced) == 1 and fields.is_traceparent(traced[0][1]):
+            kept += [pair for pair in judged if pair[0] != b"via"]
+    via.append(http_version.encode("ascii") + b" veneer")
+    kept.append((b"via", b", ".join(via)))
     return kept
 
 
-def to_client(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+def to_client(headers: Headers) -> Headers:
     """Return the fields of an upstream's response that its client may see."""
-    return [
-        pair
-        for pair in fields.end_to_end(headers)
-        if pair[0] not in NOT_TO_CLIENT and not pair[0].startswith(b"access-control-")
-    ]
+    nominated = fields.nominated(headers)
+    gone = HIDDEN | nominated if nominated else HIDDEN
+    return [pair for pair in headers if pair[0] not in gone and pair[0][:15] != b"access-control-"]

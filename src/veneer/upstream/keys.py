@@ -3,17 +3,27 @@
 from collections.abc import Callable, Sequence
 from time import monotonic
 
+from veneer.wire import fields
+
+Field = tuple[bytes, bytes]
+
 
 class Keys:
-    """Upstream keys in turn.
+    """The header field that holds an upstream's key, with each of its keys in turn.
 
-    `rest` is how long, in seconds, a key that was refused is passed over where the upstream does not
-    say; while all of them rest, the one that rests shortest is used. Raises ValueError for no key, or
-    one that cannot stand in a header.
+    `header` is the field's name; in Authorization a key stands as a Bearer token (RFC 6750 §2.1),
+    bare in any other. `rest` is how long, in seconds, a key that was refused is passed over where
+    the upstream does not say; while all of them rest, the one that rests shortest is used. Raises
+    ValueError for no key, or one that cannot stand in a header, or no header.
     """
 
     def __init__(
-        self, keys: Sequence[str], *, rest: float = 60.0, clock: Callable[[], float] = monotonic
+        self,
+        keys: Sequence[str],
+        *,
+        header: str = "Authorization",
+        rest: float = 60.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         if not keys:
             raise ValueError("No upstream key is given: leave api_key out, or name one.")
@@ -22,32 +32,36 @@ class Keys:
                 "An upstream key is empty or holds characters that no header may have: "
                 "look for a line end or a space in it."
             )
-        self._keys = tuple(keys)
+        self.header = header.lower().encode()
+        if not fields.is_token(self.header):
+            raise ValueError(f"{header!r} cannot name a header field: see api_key_header.")
+        scheme = "Bearer " if self.header == b"authorization" else ""
+        self._fields = tuple((self.header, (scheme + key).encode("ascii")) for key in keys)
         self._rest = rest
         self._clock = clock
-        self._turn = 0
-        self._resting: dict[str, float] = {}
+        self._turn = -1
+        self._resting: dict[Field, float] = {}
 
-    def next(self) -> str:
-        """Return the key whose turn it is."""
-        count = len(self._keys)
+    def next(self) -> Field:
+        """Return the field with the key whose turn it is."""
+        count = len(self._fields)
         if not self._resting:
             self._turn = (self._turn + 1) % count
-            return self._keys[self._turn]
+            return self._fields[self._turn]
         now = self._clock()
-        self._resting = {key: until for key, until in self._resting.items() if until > now}
+        self._resting = {field: until for field, until in self._resting.items() if until > now}
         for step in range(1, count + 1):
             turn = (self._turn + step) % count
-            if self._keys[turn] not in self._resting:
+            if self._fields[turn] not in self._resting:
                 self._turn = turn
-                return self._keys[turn]
+                return self._fields[turn]
         return min(self._resting, key=self._resting.__getitem__)
 
-    def strike_out(self, key: str, seconds: float | None = None) -> None:
-        """Let a key rest, for as long as the upstream asked, or by default."""
-        if len(self._keys) > 1:
-            self._resting[key] = self._clock() + (self._rest if seconds is None else seconds)
+    def strike_out(self, field: Field, seconds: float | None = None) -> None:
+        """Let the key of a field rest, for as long as the upstream asked, or by default."""
+        if len(self._fields) > 1:
+            self._resting[field] = self._clock() + (self._rest if seconds is None else seconds)
 
     def __repr__(self) -> str:
         """Tell how many, never which."""
-        return f"Keys({len(self._keys)})"
+        return f"Keys({len(self._fields)})"

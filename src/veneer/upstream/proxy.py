@@ -7,7 +7,6 @@ from http import HTTPStatus
 from ssl import SSLContext
 from time import perf_counter
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
@@ -23,11 +22,13 @@ from veneer.dialects import Kind
 from veneer.errors import BrokenResponseError, Error
 from veneer.facts import Route
 from veneer.operations import Allowed, Endpoint
+from veneer.upstream.base_url import split_url
+from veneer.upstream.client_body import read_client_body
 from veneer.upstream.failures import INVALID, REFUSED_KEY, error_for
-from veneer.upstream.forwarding import to_client, to_upstream
+from veneer.upstream.forwarding import to_client, to_upstream, withheld
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.httpx_transport import HttpxTransport
-from veneer.upstream.keys import Keys
+from veneer.upstream.keys import Field, Keys
 from veneer.upstream.transport import (
     PoolLimits,
     Request,
@@ -36,10 +37,15 @@ from veneer.upstream.transport import (
     Transport,
     TransportError,
 )
-from veneer.upstream.uploads import read_upload
 from veneer.wire import fields
 
 logger = logging.getLogger("veneer.upstream")
+
+LATE_BODY = Error(
+    Kind.REQUEST_TIMEOUT,
+    "The request body did not arrive in time.",
+    headers=((b"connection", b"close"),),
+)
 
 # How long `reachable` waits, in seconds.
 PROBE_TIMEOUT = 2.0
@@ -48,20 +54,20 @@ PROBE_TIMEOUT = 2.0
 class Upstream:
     """Forwards operations to the server at `url` and streams its answers back.
 
-    `url` is the base that clients of the server would use (`http://localhost:8000/v1`). `api_key` is
-    shown to the server in place of whatever credential the client sent; several take turns. Without
-    one, the client's own goes through. `api_key_header` is where it stands: as a Bearer token in
-    Authorization, bare in any other field. `allow` names operations beyond the default ones, as for
-    `OperationsMiddleware`. `client` is an `httpx.AsyncClient`, or one of its interface, to be used
-    instead of our own HTTP/1.1; then `timeouts` apply, while `limits` and `ssl_context` are the
-    client's own affair. `name` is what logs call this upstream.
+    `url` is the base that clients of the server would use (`http://localhost:8000/v1`). `api_key`
+    is shown to the server in place of whatever credential the client sent; several take turns.
+    Without one, the client's own goes through. `api_key_header` is where it stands: as a Bearer
+    token in Authorization, bare in any other field. `allow` names operations beyond the default
+    ones, as for `OperationsMiddleware`. `client` is an `httpx.AsyncClient`, or one of its
+    interface, to be used instead of our own HTTP/1.1; then `timeouts` apply, while `limits` and
+    `ssl_context` are the client's own affair. `name` is what logs call this upstream.
 
     Raises ValueError for a URL or a key that cannot be used.
     """
 
     writes = (Route,)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
         self,
         url: str,
         *,
@@ -79,9 +85,9 @@ class Upstream:
         self._base = base
         self._keys = None
         if api_key is not None:
-            self._keys = Keys([api_key] if isinstance(api_key, str) else api_key)
-        self._key_header = api_key_header.lower().encode("ascii")
-        self._scheme = "Bearer " if self._key_header == b"authorization" else ""
+            keys = [api_key] if isinstance(api_key, str) else api_key
+            self._keys = Keys(keys, header=api_key_header)
+        self._withheld = withheld(None if self._keys is None else self._keys.header)
         self._allowed = Allowed(allow)
         self._transport: Transport
         timeouts = timeouts or Timeouts()
@@ -114,7 +120,8 @@ class Upstream:
 
     async def reachable(self) -> bool:
         """Whether the server answers HTTP at all, asked for its models."""
-        request = Request(b"GET", self._base + b"/models", self._with_key([], self._next_key()))
+        headers = [] if self._keys is None else [self._keys.next()]
+        request = Request(b"GET", self._base + b"/models", headers)
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
                 response = await self._transport.request(request)
@@ -173,28 +180,26 @@ class Upstream:
     async def _ask(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response | Error:
         """Send the request on; return the response from its header on, or what went wrong."""
         try:
-            upload = await read_upload(scope, receive)
+            body = await read_client_body(scope, receive)
         except BodyTimeoutError:
-            return Error(Kind.REQUEST_TIMEOUT, "The request body did not arrive in time.")
-        if isinstance(upload, Error):
-            return upload
-        key = self._next_key()
+            return LATE_BODY
+        if isinstance(body, Error):
+            return body
         target = self._base + b"/" + endpoint.path
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        headers = to_upstream(scope["headers"], scope["http_version"], keyed=self._keys is not None)
-        request = Request(
-            scope["method"].encode("ascii"),
-            target,
-            self._with_key(headers, key),
-            upload.body,
-            upload.length,
-        )
+        headers = to_upstream(scope["headers"], scope["http_version"], self._withheld)
+        key = None
+        if self._keys is not None:
+            key = self._keys.next()
+            headers.append(key)
+        method = scope["method"].encode("ascii")
+        request = Request(method, target, headers, body.content, body.length)
         started = perf_counter()
         try:
             response = await self._transport.request(request)
         except BodyTimeoutError:
-            return Error(Kind.REQUEST_TIMEOUT, "The request body did not arrive in time.")
+            return LATE_BODY
         except TransportError as error:
             logger.warning("%s: %s: %s", self.name, type(error).__name__, error)
             return error_for(error)
@@ -214,7 +219,7 @@ class Upstream:
             return refusal
         return response
 
-    def _judge(self, response: Response, key: str | None) -> Error | None:
+    def _judge(self, response: Response, key: Field | None) -> Error | None:
         """Return the error for an answer that says more of our own settings than of the call."""
         status = response.status
         if status < HTTPStatus.MULTIPLE_CHOICES:
@@ -263,37 +268,6 @@ class Upstream:
         if not started:
             await send(start)
         await send({"type": "http.response.body", "body": body})
-
-    def _next_key(self) -> str | None:
-        return None if self._keys is None else self._keys.next()
-
-    def _with_key(
-        self, headers: list[tuple[bytes, bytes]], key: str | None
-    ) -> list[tuple[bytes, bytes]]:
-        if key is not None:
-            headers.append((self._key_header, (self._scheme + key).encode("ascii")))
-        return headers
-
-
-def split_url(url: str) -> tuple[str, bytes]:
-    """Return the origin of an upstream's URL and its base path without a slash at the end.
-
-    Raises ValueError, with a sentence that says how to mend it, for what is no base URL.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no upstream: give a URL such as http://localhost:8000/v1.")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("Credentials do not belong into the upstream's URL: use api_key.")
-    if parts.query or parts.fragment:
-        raise ValueError("The upstream's URL is a base: leave out what follows '?' or '#'.")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"The port in {url!r} is no port number.") from None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    origin = f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")
-    return origin, parts.path.rstrip("/").encode("ascii")
 
 
 def _seconds(retry_after: bytes | None) -> float | None:

@@ -59,21 +59,22 @@ def get_all(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value for field, value in fields if field == name]
 
 
-def end_to_end(fields: Iterable[tuple[bytes, bytes]]) -> Fields:
+def nominated(fields: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
+    """Return the names that Connection nominates as meant for the next hop only, where it may."""
+    names: set[bytes] = set()
+    for name, value in fields:
+        if name == b"connection" and value not in _PLAIN_CONNECTION:
+            names.update(option.strip(b" \t").lower() for option in value.split(b","))
+    return names - NOT_NOMINATED if names else names
+
+
+def end_to_end(fields: Fields) -> Fields:
     """Return the fields without those meant for the next hop only (RFC 9110 §7.6.1).
 
     Connection may nominate more of them, but none of `NOT_NOMINATED`.
     """
-    kept = []
-    nominated: set[bytes] = set()
-    for pair in fields:
-        name, value = pair
-        if name not in HOP_BY_HOP:
-            kept.append(pair)
-        elif name == b"connection" and value not in _PLAIN_CONNECTION:
-            nominated.update(option.strip(b" \t").lower() for option in value.split(b","))
-    nominated -= NOT_NOMINATED
-    return [pair for pair in kept if pair[0] not in nominated] if nominated else kept
+    dropped = HOP_BY_HOP | nominated(fields)
+    return [pair for pair in fields if pair[0] not in dropped]
 
 
 def media_type(value: bytes) -> bytes:

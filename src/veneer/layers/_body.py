@@ -1,0 +1,65 @@
+"""The pure half of relaying a plain answer: its parts in, its bytes out, and what they say."""
+
+import msgspec
+
+from veneer.edits import Edits
+from veneer.facts import Usage
+from veneer.layers._edited import edited
+from veneer.layers._stream import usage_of
+from veneer.wire.usage import usage_in_body
+
+
+class BodyRelay:
+    """A JSON body, held until it is whole, so that a broken one can be answered with an error.
+
+    One larger than `limit` (bytes) passes unread. After `close`, `observed` tells whether it was
+    the JSON that it was called, `edited` whether it differs from what the upstream sent.
+    """
+
+    __slots__ = ("_edits", "_limit", "_parts", "edited", "observed", "size", "usage")
+
+    def __init__(self, edits: Edits, *, limit: int) -> None:
+        self._edits = edits
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self.size = 0
+        self.usage: Usage | None = None
+        self.observed = False
+        self.edited = False
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether it is larger than may be held."""
+        return self.size > self._limit
+
+    def feed(self, part: bytes) -> None:
+        """Take what came from the upstream."""
+        self._parts.append(part)
+        self.size += len(part)
+
+    def give_up(self) -> bytes:
+        """Return what was held, as it came."""
+        return b"".join(self._parts)
+
+    def close(self) -> bytes:
+        """Take the end; return the whole body with its edits."""
+        body = b"".join(self._parts)
+        raw = usage_in_body(body)
+        if raw is None:
+            self.observed = is_json(body)
+        else:
+            self.observed = True
+            self.usage = usage_of(raw)
+        if self.observed and self._edits.changes_body:
+            self.edited = True
+            body = edited(body, self._edits, self.usage)
+        return body
+
+
+def is_json(body: bytes) -> bool:
+    """Whether these bytes are JSON text."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
