@@ -282,7 +282,11 @@ def test_usage_after_a_nested_null_is_found() -> None:
     assert usage_in_event(data) == RAW
 
 
-@pytest.mark.parametrize("data", [b"", b"[DONE]", b'{"usage":', b'{"usage":{}', b'"usage"'])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[DONE]", b'{"usage":', b'{"usage":{}', b'"usage"', b'{"x":' * 100_000 + b'"usage"'],
+    ids=lambda data: data[:10].decode(),
+)
 def test_what_is_not_json_has_no_usage(data: bytes) -> None:
     assert usage_in_event(data) is None
     assert usage_in_body(data) is None

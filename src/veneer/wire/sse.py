@@ -133,8 +133,13 @@ def data_of(event: bytes) -> bytes:
 
     A `BOM` that leads the event is skipped, as it would lead the stream.
     """
-    if event[:6] == b"data: " and event.find(b"\n") == len(event) - 2 and _CR not in event:
-        return event[6:-2]
+    start = event.find(b"\n") + 7 if event[:6] == b"event:" else 6
+    if (
+        event[start - 6 : start] == b"data: "
+        and event.find(b"\n", start) == len(event) - 2
+        and _CR not in event
+    ):
+        return event[start:-2]
     if event[:3] == BOM:
         event = event[3:]
     values = [
