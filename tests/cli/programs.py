@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Self
 
 # Seconds that anything here may take; what is waited for is polled.
 PATIENCE = 15.0
@@ -92,7 +93,7 @@ class Connection:
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self.received = b""
 
-    def __enter__(self) -> "Connection":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

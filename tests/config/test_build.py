@@ -104,7 +104,7 @@ def test_keys_are_read_when_the_stack_is_built(tmp_path: Path) -> None:
     assert "sk-1" not in repr(config)
     upstream = build_upstream(config)
     assert upstream._keys is not None
-    assert upstream._keys.next() == "sk-1"
+    assert b"Bearer sk-1" in upstream._keys.next()
     assert upstream._transport._timeouts == Timeouts(read=None)  # type: ignore[attr-defined]  # H1
 
 

@@ -17,8 +17,8 @@ from veneer import facts
 from veneer.errors import BrokenResponseError
 from veneer.facts import Relayed, Route, Usage
 from veneer.layers.headers import HeadersMiddleware
-from veneer.layers.log import LogMiddleware, as_text
 from veneer.layers.log import Entry as LogEntry
+from veneer.layers.log import LogMiddleware, as_text
 from veneer.layers.operations import OperationsMiddleware
 
 CHAT = {"model": "m-1", "stream": True, "messages": []}

@@ -4,7 +4,9 @@ uvicorn waits for ever for a header that does not end, and keeps all of it. Devi
 1. a header must come whole within a time and a size, its URL within another, and the body's framing
    (chunk extensions, trailers) may not grow without data;
 2. trailers are dropped: uvicorn appends them to the header of a request that is being served;
-3. refusals are said in the API's envelope, and the rest of what the client sends is read and thrown
+3. a request to upgrade keeps its body: Java's HTTP client asks for HTTP/2 with its first request,
+   and uvicorn would serve that without what it carries;
+4. refusals are said in the API's envelope, and the rest of what the client sends is read and thrown
    away for a moment, as a reset could overtake our answer (RFC 9112 §9.6).
 """
 
@@ -13,6 +15,7 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -26,6 +29,8 @@ logger = logging.getLogger("veneer.server")
 
 # Seconds in which a refused client may read why before its connection is closed.
 LINGER = 2.0
+
+FRAMING = frozenset([b"content-length", b"transfer-encoding"])
 
 MALFORMED = Error(Kind.INVALID_REQUEST, "The request is not well-formed HTTP/1.1.")
 LATE = Error(Kind.REQUEST_TIMEOUT, "The header of the request did not arrive in time.")
@@ -61,6 +66,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._segment = 0
         self._got_data = False
         self._framing_bytes = 0
+        self._declining = False
         self._refusal: Error | None = None
         self._refused = False
         self._current: RequestResponseCycle | None = None
@@ -78,8 +84,11 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._segment = len(data)
         self._head_began = self._got_data = False
-        super().data_received(data)
-        if self._refused:
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or MALFORMED)
             return
         if self._in_head and not self._head_began:
             self._head_bytes += len(data)
@@ -98,14 +107,44 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_head or current is None or current.response_complete:
             self._await_head()
 
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                self._decline_upgrade()
+            else:
+                return
+
+    def _decline_upgrade(self) -> None:
+        """Go on with a request to upgrade as if it were none (RFC 9110 §7.8).
+
+        Its parser takes what follows for another protocol, so that the body needs a new one.
+        """
+        framing = [
+            b"%b: %b\r\n" % (name, value)
+            for name, value in self.scope["headers"]
+            if name in FRAMING
+        ]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._declining = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        self._declining = False
+
     def on_message_begin(self) -> None:
         """Begin a header."""
+        if self._declining:
+            return
         self._in_head = self._head_began = True
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Judge the size of a header, and hand its request to the app."""
+        if self._declining:
+            return
         self._in_head = False
         self._stop_waiting()
         if len(self.url) > self.bounds.url:
@@ -131,10 +170,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._got_data = True
         super().on_body(body)
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser did not take."""
-        del msg
-        self._refuse(self._refusal or MALFORMED)
+    def on_message_complete(self) -> None:
+        """End a body; that of a request to upgrade is still to come."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def _await_head(self) -> None:
         if self._head_timer is None:

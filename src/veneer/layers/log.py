@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from veneer import facts
 from veneer.call import Call
 from veneer.client import Client
+from veneer.errors import BrokenResponseError
 from veneer.facts import Relayed, RequestId, Route, Usage
 from veneer.layer import Layer
 from veneer.operations import Endpoint
@@ -203,15 +204,16 @@ class _Seen:
 
 
 def _outcome(seen: _Seen, client: Client | None, relayed: Relayed | None) -> str:
-    if seen.ended and (relayed is None or relayed.complete):
-        return "complete"
-    if client is not None and client.disconnected:
-        return "client_disconnected"
-    if seen.raised is not None and issubclass(seen.raised, CancelledError):
-        return "cancelled"
-    if relayed is not None and not relayed.complete:
-        return "upstream_interrupted"
-    return "error"
+    whole = seen.ended and (relayed is None or relayed.complete)
+    if whole and seen.raised is None:
+        outcome = "complete"
+    elif not seen.ended and client is not None and client.disconnected:
+        outcome = "client_disconnected"
+    elif seen.raised is None or issubclass(seen.raised, BrokenResponseError):
+        outcome = "error" if whole or relayed is None else "upstream_interrupted"
+    else:
+        outcome = "cancelled" if issubclass(seen.raised, CancelledError) else "error"
+    return outcome
 
 
 def as_json(entry: Entry) -> str:
