@@ -4,19 +4,12 @@ import importlib.util
 
 import pytest
 
-_LOOPS = [
-    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
-    pytest.param(
-        ("asyncio", {"use_uvloop": True}),
-        id="uvloop",
-        marks=pytest.mark.skipif(
-            importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed"
-        ),
-    ),
-]
+needs_uvloop = pytest.mark.skipif(
+    importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed"
+)
 
 
-@pytest.fixture(params=_LOOPS)
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=needs_uvloop)])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Run each asynchronous test on both loops."""
-    return request.param
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}

@@ -114,6 +114,23 @@ async def test_cancelling_gives_up_every_attempt(
     await eventually(lambda: asyncio.all_tasks() == before)
 
 
+async def test_the_last_attempt_is_waited_for_when_the_others_have_failed(
+    silent: tuple[str, int], resolve: Callable[..., None]
+) -> None:
+    resolve(silent, refused_address())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.35):
+            await connect.open_socket("name.test", 80)
+
+
+async def test_a_socket_that_came_second_is_closed(listener: socket.socket) -> None:
+    address = listener.getsockname()
+    task = asyncio.create_task(connect._attempt(socket.AF_INET, address))
+    opened = await task
+    connect._discard(task)
+    assert opened.fileno() == -1
+
+
 def test_families_alternate() -> None:
     six = [(socket.AF_INET6, (f"::{number}", 80, 0, 0)) for number in range(3)]
     four = [(socket.AF_INET, ("127.0.0.1", 80))]

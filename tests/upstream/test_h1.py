@@ -279,6 +279,47 @@ async def test_an_early_answer_to_bytes_ends_the_upload_too() -> None:
         await transport.aclose()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_an_answer_in_the_moment_an_upload_ends(*, fails: bool) -> None:
+    async def body() -> None:
+        if fails:
+            raise LookupError
+
+    async with serving(answering(ok(), b"")) as server:
+        transport = H1Transport(server.url)
+        await get(transport)
+        connection = transport._pool.take()  # type: ignore[union-attr]
+        assert connection is not None
+        waiter = connection.send(GET, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.uploading = asyncio.create_task(body())
+        await asyncio.wait([connection.uploading])
+        connection.data_received(ok(b"early"))
+        assert await (await waiter).read() == b"early"
+        # Half a request is on the wire if the body failed: nothing may follow it.
+        assert connection.closed == fails
+        await transport.aclose()
+
+
+async def test_a_body_that_fails_when_nobody_waits_any_more() -> None:
+    go = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        await go.wait()
+        raise LookupError
+        yield b""
+
+    async with serving(answering(b"")) as server:
+        transport = H1Transport(server.url)
+        connection = await transport._bound_pool().acquire()
+        request = Request(b"POST", b"/", [], body())
+        waiter = connection.send(request, b"POST / HTTP/1.1\r\nhost: x\r\n\r\n")
+        waiter.cancel()
+        go.set()
+        await eventually(lambda: connection.closed)
+        connection.resume_writing()
+        await transport.aclose()
+
+
 async def test_a_body_that_is_cancelled_cancels_the_request() -> None:
     async def cancelled() -> AsyncIterator[bytes]:
         yield b"abc"
@@ -364,6 +405,27 @@ async def test_unread_bytes_are_bounded() -> None:
             seen += len(await response.read())
         assert response.ended
         assert transport.idle == 1
+        await transport.aclose()
+
+
+async def test_what_comes_while_reading_is_paused_is_not_lost() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(START + b"content-length: 100002\r\n\r\n" + bytes(100_000))
+        await peer.request()
+        await peer.send(ok())
+
+    async with serving(script) as server:
+        transport = H1Transport(server.url)
+        connection = await transport._bound_pool().acquire()
+        response = await connection.send(GET, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await eventually(lambda: response.unread == 100_000)
+        # TLS hands over what it has decrypted already.
+        connection.data_received(b"ok")
+        assert await response.read() == bytes(100_000) + b"ok"
+        assert response.ended
+        assert await get(transport) == b"ok"
+        assert server.connections == 1
         await transport.aclose()
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.upstream.servers import eventually
 from veneer.upstream.connection import Connection
-from veneer.upstream.pool import Pool
+from veneer.upstream.pool import Pool, _give_up
 from veneer.upstream.transport import ConnectFailed, PoolLimits, PoolTimeout, TransportError
 
 
@@ -164,6 +165,114 @@ async def test_waiting_again_after_a_connection_died_on_its_way_comes_first() ->
     with pytest.raises(PoolTimeout):
         await second
     await pool.aclose()
+
+
+async def test_an_expired_connection_is_not_taken_even_before_it_is_swept() -> None:
+    async def connect() -> Connection:
+        made = Plain()
+        made.pool = pool
+        return cast("Connection", made)
+
+    pool = Pool(connect, PoolLimits(), timeout=5)
+    connection = await pool.acquire()
+    pool.release(connection, None)
+    connection.expires = 0
+    assert pool.take() is None
+    assert connection.closed
+    assert pool.open == 0
+    await pool.aclose()
+
+
+async def test_a_connection_that_died_as_it_was_made_is_not_given_out() -> None:
+    async def connect() -> Connection:
+        made = Plain()
+        made.closed = True
+        return cast("Connection", made)
+
+    pool = Pool(connect, PoolLimits(), timeout=5)
+    with pytest.raises(ConnectFailed, match="as soon as"):
+        await pool.acquire()
+    assert pool.open == 0
+    await pool.aclose()
+
+
+async def test_a_turn_that_is_lost_twice_is_not_passed_on_twice() -> None:
+    async def connect() -> Connection:
+        made = Plain()
+        made.pool = pool
+        return cast("Connection", made)
+
+    pool = Pool(connect, PoolLimits(max_connections=1), timeout=5)
+    first = await pool.acquire()
+    second = asyncio.create_task(pool.acquire())
+    await turns(2)
+    pool.release(first, None)
+    first.abort()
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert (pool.open, pool.waiting) == (0, 0)
+    third = await pool.acquire()
+    pool.release(third, None)
+    assert await pool.acquire() is third
+    await pool.aclose()
+
+
+async def test_the_right_to_open_is_passed_on_too() -> None:
+    async def connect() -> Connection:
+        made = Plain()
+        made.pool = pool
+        return cast("Connection", made)
+
+    pool = Pool(connect, PoolLimits(max_connections=1), timeout=5)
+    first = await pool.acquire()
+    second, third = (asyncio.create_task(pool.acquire()) for _ in range(2))
+    await turns(2)
+    first.abort()
+    second.cancel()
+    assert not (await third).closed
+    assert (pool.open, pool.waiting) == (1, 0)
+    await pool.aclose()
+
+
+async def test_a_sweep_leaves_what_may_go_on_idling() -> None:
+    async def connect() -> Connection:
+        made = Plain()
+        made.pool = pool
+        return cast("Connection", made)
+
+    pool = Pool(connect, PoolLimits(keepalive_expiry=0.08), timeout=5)
+    old, young = await pool.acquire(), await pool.acquire()
+    pool.release(old, None)
+    pool.release(young, None)
+    young.expires += 60
+    await eventually(lambda: old.closed)
+    assert pool.idle == 1
+    await pool.aclose()
+
+
+async def test_a_turn_that_came_just_in_time_counts() -> None:
+    waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+    waiter.set_result(None)
+    _give_up(waiter)
+    assert waiter.result() is None
+
+
+async def test_closing_waits_for_every_socket() -> None:
+    async def connect() -> Connection:
+        made = Plain()
+        made.pool = pool
+        return cast("Connection", made)
+
+    class Lingering(Pool):
+        def gone(self, connection: Connection) -> None:
+            asyncio.get_running_loop().call_soon(super().gone, connection)
+
+    pool = Lingering(connect, PoolLimits(), timeout=5)
+    for connection in [await pool.acquire(), await pool.acquire()]:
+        pool.release(connection, None)
+    await pool.aclose()
+    assert not pool._sockets
 
 
 async def test_what_the_upstream_promises_shortens_the_expiry() -> None:

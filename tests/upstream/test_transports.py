@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import trustme
 
+from tests.upstream.conftest import needs_uvloop
 from tests.upstream.servers import Peer, answering, eventually, ok, serving
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.httpx_transport import HttpxTransport
@@ -33,8 +34,21 @@ Make = Callable[..., Transport]
 QUICK = Timeouts(connect=5, write=0.1, response_header=0.1, read=0.1, pool=5)
 
 
-@pytest.fixture(params=["h1", "httpx", "httpx2"])
-async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+@pytest.fixture(params=["h1", pytest.param("h1-uvloop", marks=needs_uvloop), "httpx", "httpx2"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return the kind of transport to test."""
+    assert isinstance(request.param, str)
+    return request.param
+
+
+@pytest.fixture
+def anyio_backend(kind: str) -> object:
+    """Run on uvloop only what is written for it, too."""
+    return "asyncio", {"use_uvloop": kind.endswith("uvloop")}
+
+
+@pytest.fixture
+async def make(kind: str) -> AsyncIterator[Make]:
     """Return what makes a transport of each kind; they are closed after the test."""
     made: list[Transport] = []
 
@@ -42,10 +56,10 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
         url: str, timeouts: Timeouts | None = None, tls: ssl.SSLContext | None = None
     ) -> Transport:
         transport: Transport
-        if request.param == "h1":
+        if kind.startswith("h1"):
             transport = H1Transport(url, timeouts=timeouts, ssl_context=tls)
         else:
-            module = importlib.import_module(request.param)
+            module = importlib.import_module(kind)
             client = module.AsyncClient(verify=client_context() if tls is None else tls)
             transport = HttpxTransport(client, url, timeouts=timeouts, close_client=True)
         made.append(transport)

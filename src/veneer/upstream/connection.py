@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
         elif response.unread:
             self._watchdog.deadline = math.inf
         if self._reader.complete:
-            self._finish()
+            self._finish(response)
         elif response.unread > _UNREAD and not self._read_paused:
             self._read_paused = True
             self._transport.pause_reading()
@@ -215,12 +215,14 @@ class Connection(asyncio.Protocol):
             return False
         return not upload.cancelled() and upload.exception() is None
 
-    def _finish(self) -> None:
+    def _finish(self, response: H1Response) -> None:
         """Let the whole response go, and be ready for another request or closed."""
-        self._settle(None)
+        self._response = None
         self._watchdog.deadline = math.inf
+        response.finish()
         if self._reader.reusable:
-            self.drained()
+            if self._read_paused:
+                self.drained()
             self._owner.release(self, self._reader.keepalive)
         else:
             self.abort()

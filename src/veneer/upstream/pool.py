@@ -105,16 +105,11 @@ class Pool:
         if keepalive is not None:
             # The upstream counts from its last byte, which is older here than there.
             expiry = min(expiry, keepalive - min(1.0, keepalive / 2))
-        connection.expires = self._now() + expiry
-        waiter = self._next_waiter() if expiry > 0 else None
-        if waiter is not None:
-            waiter.set_result(connection)
-        elif expiry <= 0 or len(self._idle) >= self._limits.max_idle:
-            connection.abort()
+        if expiry > 0:
+            connection.expires = self._now() + expiry
+            self._offer(connection)
         else:
-            self._idle.append(connection)
-            if self._sweeper is None:
-                self._sweep_at(connection.expires)
+            connection.abort()
 
     def lost(self, connection: Connection) -> None:
         """See `Owner.lost`."""
@@ -129,6 +124,18 @@ class Pool:
         self._sockets.discard(connection)
         if self._all_gone is not None and not self._sockets and not self._all_gone.done():
             self._all_gone.set_result(None)
+
+    def _offer(self, connection: Connection) -> None:
+        """Give `connection` to the next who waits, or let it idle."""
+        waiter = self._next_waiter() if self._waiters else None
+        if waiter is not None:
+            waiter.set_result(connection)
+        elif len(self._idle) >= self._limits.max_idle:
+            connection.abort()
+        else:
+            self._idle.append(connection)
+            if self._sweeper is None:
+                self._sweep_at(connection.expires)
 
     async def _turn(self, gives_up_at: float, *, first: bool) -> Connection | None:
         """Wait for a turn: a connection, or None for the right to open one."""
@@ -155,7 +162,7 @@ class Pool:
         if turn is None:
             self._give_place()
         elif not turn.closed:
-            self.release(turn, None)
+            self._offer(turn)
 
     def _give_place(self) -> None:
         """Let the next open a connection in a place that came free."""
