@@ -1,4 +1,4 @@
-"""A raw driver of ASGI apps: messages in, messages out, with disconnects where a test wants them."""
+"""A raw driver of ASGI apps: messages in, messages out, disconnects where a test wants them."""
 
 import asyncio
 import json
@@ -174,4 +174,4 @@ async def read_body(receive: Receive) -> bytes:
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body", False):
-            return body
+            return bytes(body)

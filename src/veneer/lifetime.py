@@ -104,7 +104,12 @@ class _Joined:
             # The server knows; what the app makes of our exception is a second answer.
             return
         if message["type"] != "lifespan.startup.complete":
-            await self._lifetime.stop()
+            try:
+                await self._lifetime.stop()
+            except Exception as error:
+                logger.exception("a layer did not stop")
+                if message["type"] == "lifespan.shutdown.complete":
+                    message = {"type": "lifespan.shutdown.failed", "message": str(error)}
         self._sent = message["type"]
         await self._send(message)
 
