@@ -28,7 +28,7 @@ def http_scope(
         "method": method,
         "root_path": "",
         "path": path,
-        "raw_path": path.encode(),
+        "raw_path": path.encode(errors="replace"),
         "query_string": b"",
         "headers": list(headers),
         "state": {},
@@ -93,7 +93,9 @@ class Exchange:
     @property
     def ended(self) -> bool:
         """Whether the response was ended properly."""
-        return bool(self.messages) and self.messages[-1].get("more_body", True) is False
+        if not self.messages or self.messages[-1]["type"] == "http.response.start":
+            return False
+        return not self.messages[-1].get("more_body", False)
 
     def json(self) -> Any:
         """Return the body, decoded."""

@@ -61,6 +61,7 @@ class Answer:
         "_settled",
         "_stream",
         "_take",
+        "_told",
         "finished",
         "started",
     )
@@ -76,6 +77,8 @@ class Answer:
         self._take: Callable[[Message], Awaitable[None]] = self._pass
         self._broken = False
         self._settled = False
+        # Whether a stream's client has got the event that ends it.
+        self._told = False
         self.started = False
         self.finished = False
 
@@ -111,7 +114,7 @@ class Answer:
             if last:
                 await self._send({"type": "http.response.body", "body": last, "more_body": True})
             return True
-        if stream.done:
+        if self._told:
             await self._send({"type": "http.response.body", "body": last})
             return False
         last += error.event(self._scope, self._operation)
@@ -178,6 +181,7 @@ class Answer:
         if body or self.finished:
             more = not self.finished
             await self._send({"type": "http.response.body", "body": body, "more_body": more})
+            self._told = stream.done
 
     async def _take_json(self, body: BodyRelay, start: Message, message: Message) -> None:
         """Hold an answer until it is whole, or too much to hold."""

@@ -206,8 +206,9 @@ class StreamRelay:
 
     def _with_model(self, event: bytes, model: bytes) -> bytes:
         """Show another model name; the member looks alike in most chunks, so it is found once."""
-        if self._model is not None and event.count(self._model[0]) == 1:
-            return event.replace(*self._model)
+        known = self._model
+        if known is not None and known[0] in event and event.count(b'"model"') == 1:
+            return event.replace(*known)
         data = sse.data_of(event)
         try:
             span = splice.members(data, ("model",)).get("model")
