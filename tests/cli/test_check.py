@@ -74,7 +74,7 @@ def test_help_says_that_there_are_no_keys_yet(capsys: pytest.CaptureFixture[str]
 def test_the_version_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("veneer.cli.arguments.version", lambda name: f"{name} 1.2.3")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: f"{name} 1.2.3")
     with pytest.raises(SystemExit) as exited:
         main(["--version"])
     assert exited.value.code == 0

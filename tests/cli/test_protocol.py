@@ -199,6 +199,16 @@ def test_a_request_to_upgrade_is_answered_as_it_is(server: Program, rest: list[b
         assert answer.startswith(b"HTTP/1.1 405 ")
 
 
+def test_many_requests_to_upgrade_at_once_are_no_harm(server: Program) -> None:
+    with Connection(server.port) as connection:
+        connection.send(
+            b"GET /healthz HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n" * 3000
+            + GET[:-2]
+        )
+        assert connection.rest().count(b'"alive"}') == 3000
+    assert "Traceback" not in server.err
+
+
 def test_a_websocket_is_refused_in_the_envelope(server: Program) -> None:
     with Connection(server.port) as connection:
         connection.send(

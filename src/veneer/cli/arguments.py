@@ -3,7 +3,7 @@
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib import import_module
 from typing import Any, NoReturn
 
 SERVE = """\
@@ -34,7 +34,8 @@ class Version(Action):
         option_string: str | None = None,  # noqa: ARG002 - as above
     ) -> NoReturn:
         """Print and exit."""
-        sys.stdout.write(f"veneer {version('veneer')}\n")
+        metadata = import_module("importlib.metadata")
+        sys.stdout.write(f"veneer {metadata.version('veneer')}\n")
         parser.exit()
 
 

@@ -56,20 +56,15 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The header on its way in: whether there is one, whether it began in this segment, and its
-        # bytes in the segments after that one.
-        self._in_head = False
-        self._head_began = False
-        self._head_bytes = 0
-        # The bytes of this segment, whether they held data of a body, and those since the last that
-        # did: they are but framing.
+        # The bytes of this segment; of a header in the segments after its first; of a body's
+        # framing since the last data.
         self._segment = 0
-        self._got_data = False
+        self._head_bytes = 0
         self._framing_bytes = 0
+        self._current: RequestResponseCycle | None = None
         self._declining = False
         self._refusal: Error | None = None
         self._refused = False
-        self._current: RequestResponseCycle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._await_head()
 
@@ -82,30 +77,19 @@ class BoundedProtocol(HttpToolsProtocol):
         """Feed the parser, and see that a header or a body's framing does not grow without end."""
         if self._refused:
             return
+        head, cycle = self.scope, self._current
+        held = 0 if cycle is None else len(cycle.body)
         self._segment = len(data)
-        self._head_began = self._got_data = False
         self._unset_keepalive_if_required()
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self._refuse(self._refusal or MALFORMED)
-            return
-        if self._in_head and not self._head_began:
-            self._head_bytes += len(data)
-            if self._head_bytes > self.bounds.size:
-                self._refuse(self._header_too_large())
-                return
-        elif self._got_data or self._head_began:
-            self._framing_bytes = 0
         else:
-            self._framing_bytes += len(data)
-            if self._framing_bytes > self.bounds.size:
-                self._refuse(MALFORMED)
-                return
-        # A whole header in one segment, the common case, has begun a cycle and needs no timer.
-        current = self._current
-        if self._in_head or current is None or current.response_complete:
-            self._await_head()
+            # Nearly always, a segment is one whole request, and that is all.
+            now = self._current
+            if now is cycle or now is None or now.more_body or self._in_head():
+                self._bound(begun=self.scope is not head, grown=_grew(now, cycle, held))
 
     def _feed(self, data: bytes) -> None:
         while data:
@@ -117,36 +101,51 @@ class BoundedProtocol(HttpToolsProtocol):
             else:
                 return
 
+    def _in_head(self) -> bool:
+        """Whether a header has begun and not ended; only then uvicorn knows the method."""
+        scope: Any = self.scope
+        return scope is not None and "method" not in scope
+
+    def _bound(self, *, begun: bool, grown: bool) -> None:
+        """Judge a segment that ended inside a request, or that held none."""
+        if self._in_head() and not begun:
+            self._head_bytes += self._segment
+            if self._head_bytes > self.bounds.size:
+                self._refuse(self._header_too_large())
+                return
+        elif begun or grown:
+            self._framing_bytes = 0
+        else:
+            self._framing_bytes += self._segment
+            if self._framing_bytes > self.bounds.size:
+                self._refuse(MALFORMED)
+                return
+        if self._in_head() or self._current is None or self._current.response_complete:
+            self._await_head()
+
     def _decline_upgrade(self) -> None:
         """Go on with a request to upgrade as if it were none (RFC 9110 §7.8).
 
-        Its parser takes what follows for another protocol, so that the body needs a new one.
+        Its parser takes what follows for another protocol and its body for ended, so that the body
+        needs a parser of its own.
         """
-        framing = [
-            b"%b: %b\r\n" % (name, value)
-            for name, value in self.scope["headers"]
-            if name in FRAMING
-        ]
+        scope, cycle = self.scope, self.cycle
+        framing = [b"%b: %b\r\n" % pair for pair in scope["headers"] if pair[0] in FRAMING]
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        cycle.more_body = True
+        cycle.message_event.clear()
         self._declining = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
         self._declining = False
-
-    def on_message_begin(self) -> None:
-        """Begin a header."""
-        if self._declining:
-            return
-        self._in_head = self._head_began = True
-        self._head_bytes = 0
-        super().on_message_begin()
+        self.scope = scope
 
     def on_headers_complete(self) -> None:
         """Judge the size of a header, and hand its request to the app."""
         if self._declining:
             return
-        self._in_head = False
-        self._stop_waiting()
+        if self._head_timer is not None:
+            self._stop_waiting()
         if len(self.url) > self.bounds.url:
             self._refusal = Error(
                 Kind.INVALID_REQUEST,
@@ -162,18 +161,9 @@ class BoundedProtocol(HttpToolsProtocol):
                 raise _RefusedError
         super().on_headers_complete()
         self._current = self.cycle
+        self._head_bytes = 0
         # Whatever comes later under the name of a header is a trailer.
         self.headers = []
-
-    def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
-        self._got_data = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End a body; that of a request to upgrade is still to come."""
-        if not self.parser.should_upgrade():
-            super().on_message_complete()
 
     def _await_head(self) -> None:
         if self._head_timer is None:
@@ -189,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._current is not None and not self._current.response_complete:
             # The late one came behind a request that is being answered; its time begins after that.
             self._await_head()
-        elif self._in_head:
+        elif self._in_head():
             self._refuse(LATE)
         else:
             self.transport.close()
@@ -207,7 +197,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         cycle = self._current
         if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or self._in_head or self.pipeline:
+            if cycle.response_started or self._in_head() or self.pipeline:
                 self.transport.close()
                 return
             # The app learns that its client is gone, and what it sends goes nowhere.
@@ -235,3 +225,10 @@ class BoundedProtocol(HttpToolsProtocol):
         lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
         lines += [b"%b: %b" % pair for pair in headers]
         return b"\r\n".join([*lines, b"", body])
+
+
+def _grew(
+    cycle: RequestResponseCycle | None, before: RequestResponseCycle | None, held: int
+) -> bool:
+    """Whether a segment brought data for a body."""
+    return cycle is not None and (cycle is not before or len(cycle.body) > held)

@@ -2,12 +2,12 @@
 
 import sys
 from argparse import Namespace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from veneer.cli import logs, server
 from veneer.cli.listen import base_url, is_loopback, listen
-from veneer.cli.workers import Supervisor
 from veneer.config import Config, build, build_upstream, load, parse
 from veneer.layers.health import HealthMiddleware
 from veneer.wiring import ConfigurationError
@@ -36,7 +36,11 @@ def run(given: Namespace) -> int:
     )
     if workers == 1:
         return server.run(app, config, listener)
-    return Supervisor(lambda control: server.run(app, config, listener, control), workers).run()
+    supervisor = import_module("veneer.cli.workers").Supervisor(
+        lambda control: server.run(app, config, listener, control), workers
+    )
+    code: int = supervisor.run()
+    return code
 
 
 def configuration(given: Namespace) -> Config:
