@@ -1,0 +1,105 @@
+"""Errors as apps: whole responses, and the events that end streams."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.types import Scope
+
+from tests.asgi import Exchange, http_scope
+from veneer import facts
+from veneer.dialects import OPENAI, Dialect, Failure, Kind
+from veneer.errors import Error
+from veneer.facts import RequestId
+
+REFUSAL = Error(
+    Kind.INVALID_TYPE,
+    "'model' must be a string.",
+    param="model",
+    headers=((b"connection", b"close"),),
+)
+
+
+def plain(failure: Failure) -> bytes:
+    return f"{failure.form.status}: {failure.message}".encode()
+
+
+def plain_event(failure: Failure, operation: str) -> bytes:
+    return f"data: {operation} {failure.message}\n\n".encode()
+
+
+PLAIN = Dialect(
+    name="plain",
+    forms=OPENAI.forms,
+    body=plain,
+    event=plain_event,
+    request_id_headers=(b"x-id",),
+)
+
+
+def scope_with(*known: Any, method: str = "POST") -> Scope:
+    scope = http_scope(method)
+    for fact in known:
+        facts.put(scope, fact)
+    return scope
+
+
+async def test_an_error_is_a_whole_response() -> None:
+    exchange = await Exchange(scope_with()).run(REFUSAL)
+
+    assert exchange.status == 400
+    assert exchange.ended
+    assert exchange.header("content-type") == "application/json; charset=utf-8"
+    assert exchange.header("content-length") == str(len(exchange.body))
+    assert exchange.header("connection") == "close"
+    assert exchange.header("x-should-retry") is None
+    assert exchange.json() == {
+        "error": {
+            "message": "'model' must be a string.",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "invalid_type",
+        }
+    }
+
+
+async def test_an_error_names_the_request() -> None:
+    exchange = await Exchange(scope_with(RequestId("req_1"))).run(REFUSAL)
+
+    assert exchange.json()["error"]["request_id"] == "req_1"
+
+
+async def test_an_error_speaks_the_dialect_of_the_request() -> None:
+    exchange = await Exchange(scope_with(PLAIN)).run(REFUSAL)
+
+    assert exchange.body == b"400: 'model' must be a string."
+    assert REFUSAL.event(scope_with(PLAIN), "x") == b"data: x 'model' must be a string.\n\n"
+
+
+async def test_head_gets_the_header_alone() -> None:
+    exchange = await Exchange(scope_with(method="HEAD")).run(REFUSAL)
+
+    assert exchange.body == b""
+    assert int(exchange.header("content-length") or 0) > 50
+
+
+async def test_the_status_of_an_upstream_can_be_kept() -> None:
+    exchange = await Exchange(scope_with()).run(Error(Kind.INVALID_REQUEST, "no", status=418))
+
+    assert exchange.status == 418
+
+
+async def test_clients_are_told_not_to_try_again_what_is_in_vain() -> None:
+    exchange = await Exchange(scope_with()).run(Error(Kind.UPSTREAM_REFUSED_KEY, "no"))
+
+    assert exchange.header("x-should-retry") == "false"
+
+
+@pytest.mark.parametrize("text", ['"quoted"', "line\nbreak", "\x00\x1f", "ü €", "</script>"])
+async def test_any_message_stays_one_json_string(text: str) -> None:
+    exchange = await Exchange(scope_with()).run(Error(Kind.INTERNAL, text))
+    event = Error(Kind.INTERNAL, text).event(scope_with(), "chat.completions")
+
+    assert exchange.json()["error"]["message"] == text
+    assert event.count(b"\n") == 2
+    assert json.loads(event.removeprefix(b"data: "))["error"]["message"] == text
