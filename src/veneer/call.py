@@ -1,5 +1,6 @@
 """The call: what a request asks of a model, read once by the first layer that needs it."""
 
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -64,6 +65,18 @@ _items = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(Item)
 
 
+QUOTED = MappingProxyType(
+    {
+        name: b'"%b"' % name.encode()
+        for name in (
+            *ResponsesMembers.__struct_fields__,
+            *Item.__struct_fields__,
+            "include_usage",
+        )
+    }
+)
+
+
 async def read_call(
     scope: Scope, receive: Receive, *, max_body: int = MAX_BODY, stored: bool = False
 ) -> Call | Error:
@@ -103,23 +116,26 @@ async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | E
             Kind.UNSUPPORTED_MEDIA_TYPE,
             "This operation takes JSON: send Content-Type: application/json.",
         )
-    too_large = Error(
-        Kind.BODY_TOO_LARGE,
-        f"The request body is over the limit of {max_body} bytes.",
-        headers=((b"connection", b"close"),),
-    )
     if _is_beyond(max_body, headers.get(b"content-length", b"")):
-        return too_large
+        return _too_large(max_body)
     try:
         return await client_of(scope, receive).body(max_body)
     except BodyTooLargeError:
-        return too_large
+        return _too_large(max_body)
     except BodyTimeoutError:
         return Error(
             Kind.REQUEST_TIMEOUT,
             "The request body did not arrive in time.",
             headers=((b"connection", b"close"),),
         )
+
+
+def _too_large(limit: int) -> Error:
+    return Error(
+        Kind.BODY_TOO_LARGE,
+        f"The request body is over the limit of {limit} bytes.",
+        headers=((b"connection", b"close"),),
+    )
 
 
 def _is_beyond(limit: int, announced: bytes) -> bool:
@@ -164,7 +180,15 @@ def _refuse_duplicates(body: bytes, members: Members | Item) -> None:
 
 
 def _may_repeat(body: bytes, names: tuple[str, ...]) -> bool:
-    return b"\\u" in body or any(body.count(b'"%b"' % name.encode()) > 1 for name in names)
+    """Whether one of these names may stand twice: told by its quoted form, or hidden by escapes."""
+    if b"\\u" in body:
+        return True
+    for name in names:
+        quoted = QUOTED[name]
+        first = body.find(quoted)
+        if first >= 0 and body.find(quoted, first + 1) >= 0:
+            return True
+    return False
 
 
 def _judge(operation: Operation, members: Members) -> Call | Error:

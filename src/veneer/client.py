@@ -102,8 +102,9 @@ class Client:
             if self._handed:
                 raise RuntimeError("a part of the body has been read by somebody else")
             await self._gather(limit)
-            self._body = b"".join(self._parts)
-            self._parts.clear()
+            parts = self._parts
+            self._body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._parts = []
         if len(self._body) > limit:
             raise BodyTooLargeError
         return self._body

@@ -101,6 +101,11 @@ GROUPS = MappingProxyType(
     }
 )
 
+# Made once, as most requests ask for one of them.
+ENDPOINTS = MappingProxyType(
+    {path: Endpoint(operation, path.encode()) for path, operation in FIXED.items()}
+)
+
 NAMES = frozenset(operation.name for table in (FIXED, GROUPS) for operation in table.values())
 
 
@@ -117,9 +122,9 @@ def endpoint_of(scope: Scope) -> Endpoint | None:
 def _read_path(scope: Scope) -> Endpoint | None:
     below = path_below_base(scope)
     # A slash at the end changes nothing, lest it makes another operation of the same path upstream.
-    operation = FIXED.get(below.removesuffix("/"))
-    if operation is not None:
-        return Endpoint(operation, below.removesuffix("/").encode())
+    endpoint = ENDPOINTS.get(below) or ENDPOINTS.get(below.removesuffix("/"))
+    if endpoint is not None:
+        return endpoint
     for prefix, operation in GROUPS.items():
         if below == prefix[:-1] or below == prefix:
             return Endpoint(operation, prefix[:-1].encode())

@@ -49,9 +49,6 @@ class HeartbeatMiddleware(Layer):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and keep its stream alive."""
-        if endpoint_of(scope) is None:
-            await self.app(scope, receive, send)
-            return
         stream = _Stream(scope, send, interval=self._interval, early_start=self._early_start)
         try:
             await self.app(scope, receive, stream.send)
@@ -106,12 +103,24 @@ class _Stream:
         """Pass a message on, after a heartbeat under way."""
         if self._beat is not None:
             await asyncio.shield(self._beat)
-        if self._streaming and message["type"] == "http.response.body":
-            await self._send_body(message)
-        elif message["type"] == "http.response.start":
+        if message["type"] == "http.response.start":
             await self._send_start(message)
-        else:
+            return
+        if self._streaming and message["type"] == "http.response.body":
+            if self._error is None:
+                self._note(message.get("body", b""))
+            elif message.get("more_body", False):
+                self._collect(message.get("body", b""))
+                return
+            else:
+                self._collect(message.get("body", b""))
+                message = {**message, "body": self._error_event(bytes(self._error))}
+            self._streaming = message.get("more_body", False)
+        self._sending = True
+        try:
             await self._send(message)
+        finally:
+            self._sending = False
 
     async def close(self) -> None:
         """Stop the timer, and a heartbeat that has not got through."""
@@ -126,40 +135,31 @@ class _Stream:
         kind = fields.get(message.get("headers", ()), b"content-type")
         streaming = kind is not None and fields.is_event_stream(fields.media_type(kind))
         self._started = True
-        if not self._begun_early:
-            self._streaming = streaming
-            if self._timer is not None:
-                self._timer.cancel()
-            if streaming:
-                self._timer = self._loop.call_later(self._interval, self._tick)
-            await self._send_alone(message)
-        elif not streaming:
-            self._error = bytearray()
+        if self._begun_early:
+            self._error = None if streaming else bytearray()
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if streaming and endpoint_of(self._scope) is not None:
+            self._streaming = True
+            self._last = self._loop.time()
+            self._timer = self._loop.call_later(self._interval, self._tick)
+        await self._send(message)
 
-    async def _send_body(self, message: Message) -> None:
-        body: bytes = message.get("body", b"")
-        if self._error is not None:
-            if len(self._error) <= MAX_ERROR_BODY:
-                self._error += body
-            if message.get("more_body", False):
-                return
-            message = {**message, "body": self._error_event(bytes(self._error))}
-        elif body:
-            seen = self._tail + body
-            self._tail = seen[-4:]
-            self._ids = self._ids or b"\nid:" in seen
-        await self._send_alone(message)
-        if not message.get("more_body", False):
-            self._streaming = False
-
-    async def _send_alone(self, message: Message) -> None:
-        """Send a message of the app's; no heartbeat begins meanwhile."""
+    def _note(self, body: bytes) -> None:
+        """Remember when bytes went out, how they ended, and whether events have ids."""
         self._last = self._loop.time()
-        self._sending = True
-        try:
-            await self._send(message)
-        finally:
-            self._sending = False
+        if not body:
+            return
+        if self._tail[-2:] != b"\n\n":
+            body = self._tail + body
+        self._ids = self._ids or body[:3] == b"id:" or b"\nid:" in body
+        self._tail = body[-4:]
+
+    def _collect(self, body: bytes) -> None:
+        """Keep the body of an error that came after the stream was begun."""
+        if self._error is not None and len(self._error) <= MAX_ERROR_BODY:
+            self._error += body
 
     def _tick(self) -> None:
         """Send a heartbeat if one is due, and come again when the next may be."""

@@ -20,6 +20,7 @@ _INTERIM, _SWITCHING_PROTOCOLS, _OK, _NO_CONTENT, _NOT_MODIFIED, _LAST = (
     304,
     599,
 )
+_BLANKS = (b" ", b"\t")
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 
@@ -83,7 +84,11 @@ class ResponseReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field of the header, or of the trailers, of which nothing is made."""
-        self._headers.append((name.lower(), value))
+        name = name.lower()
+        # llhttp leaves the blanks after a value on it (RFC 9112 §5.1); for the coding they matter.
+        if value[-1:] in _BLANKS and name != b"transfer-encoding":
+            value = value.rstrip(b" \t")
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Judge the header, and make the response unless it is an interim one."""
@@ -116,9 +121,7 @@ class ResponseReader:
         )
         self._fruitless = 0
         self.complete = self._head_only
-        # llhttp leaves the blanks after a value on it (RFC 9112 §5.1).
-        stripped = [(name, value.rstrip(b" \t")) for name, value in headers]
-        self.response = H1Response(status, stripped, self._wire)
+        self.response = H1Response(status, headers, self._wire)
         self._headers = []
 
     def on_body(self, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -77,6 +78,7 @@ def end_to_end(fields: Fields) -> Fields:
     return [pair for pair in fields if pair[0] not in dropped]
 
 
+@lru_cache(maxsize=64)
 def media_type(value: bytes) -> bytes:
     """Return the media type of a Content-Type value, in lower case and without parameters."""
     return value.partition(b";")[0].strip(b" \t").lower()

@@ -4,7 +4,7 @@ The functions take JSON text: the data of an event, or a whole body. Text that c
 nothing, so none of them raises.
 """
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -49,6 +49,37 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     malformed: bool = False
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
+
+
+class _Parts(msgspec.Struct):
+    cached_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None
+    reasoning_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+    image_tokens: _Count | None = None
+
+
+class _Sound(msgspec.Struct):
+    """A usage whose every member that we read is of its type; most are."""
+
+    prompt_tokens: _Count | None = None
+    input_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    prompt_tokens_details: _Parts | None = None
+    input_tokens_details: _Parts | None = None
+    input_token_details: _Parts | None = None
+    completion_tokens_details: _Parts | None = None
+    output_tokens_details: _Parts | None = None
+    output_token_details: _Parts | None = None
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=LARGEST)] | None = None
+
+
+_NO_PARTS = _Parts()
+
+
 class _Carrier(msgspec.Struct):
     usage: msgspec.Raw = msgspec.Raw()
     response: msgspec.Raw = msgspec.Raw()
@@ -69,6 +100,7 @@ class _Choices(msgspec.Struct):
 
 
 _any = msgspec.json.Decoder().decode
+_sound = msgspec.json.Decoder(_Sound | None).decode
 _carrier = msgspec.json.Decoder(_Carrier)
 _typed = msgspec.json.Decoder(_Typed)
 _choices = msgspec.json.Decoder(_Choices)
@@ -82,6 +114,35 @@ def read_usage(raw: bytes) -> Counts | None:
     an upstream gives both old and new names (`prompt_tokens`, `input_tokens`), the larger counts.
     A missing total is the sum of both sides.
     """
+    try:
+        usage = _sound(raw)
+    except (ValueError, RecursionError):
+        return _read_leniently(raw)
+    if usage is None:
+        return None
+    asked = usage.prompt_tokens_details or usage.input_tokens_details
+    asked = asked or usage.input_token_details or _NO_PARTS
+    given = usage.completion_tokens_details or usage.output_tokens_details
+    given = given or usage.output_token_details or _NO_PARTS
+    inputs = max(usage.prompt_tokens or 0, usage.input_tokens or 0)
+    outputs = max(usage.completion_tokens or 0, usage.output_tokens or 0)
+    return Counts(
+        input_tokens=inputs,
+        output_tokens=outputs,
+        total_tokens=usage.total_tokens or inputs + outputs,
+        cached_input_tokens=asked.cached_tokens or 0,
+        cache_write_tokens=asked.cache_write_tokens or 0,
+        reasoning_tokens=given.reasoning_tokens or 0,
+        input_audio_tokens=asked.audio_tokens or 0,
+        output_audio_tokens=given.audio_tokens or 0,
+        input_image_tokens=asked.image_tokens or 0,
+        output_image_tokens=given.image_tokens or 0,
+        seconds=usage.seconds or 0.0,
+    )
+
+
+def _read_leniently(raw: bytes) -> Counts | None:
+    """Read a usage that is not as it should be: whatever in it is a count."""
     try:
         usage = _any(raw)
     except (ValueError, RecursionError):
