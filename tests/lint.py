@@ -42,6 +42,7 @@ class _Exchange:
         self._body_read = False
         self._started = False
         self._ended = False
+        self._trailers = False
         self._length: int | None = None
         self._sent = 0
 
@@ -56,10 +57,15 @@ class _Exchange:
 
     def sending(self, message: Message) -> None:
         """Check a message on its way out."""
+        if message["type"] == "http.response.trailers":
+            check(self._ended and self._trailers, "trailers come after a body that announced them")
+            self._trailers = message.get("more_trailers", False)
+            return
         check(not self._ended, f"nothing after the end of the response, not {message['type']}")
         if message["type"] == "http.response.start":
             check(not self._started, "a response starts once")
             self._started = True
+            self._trailers = message.get("trailers", False)
             check(isinstance(message["status"], int), "a status is a number")
             check_headers(message.get("headers", ()))
             lengths = [v for n, v in message.get("headers", ()) if n == b"content-length"]

@@ -1,0 +1,102 @@
+"""The public names: which there are, and that each says what it is for."""
+
+import inspect
+from typing import Any
+
+import msgspec
+import pytest
+
+import veneer
+
+NAMES = [
+    "OPENAI",
+    "BrokenResponseError",
+    "Call",
+    "Client",
+    "ConfigurationError",
+    "Dialect",
+    "Edits",
+    "Endpoint",
+    "Error",
+    "ErrorMiddleware",
+    "HeadersMiddleware",
+    "HeartbeatMiddleware",
+    "Kind",
+    "Layer",
+    "Middleware",
+    "Operation",
+    "OperationsMiddleware",
+    "PoolLimits",
+    "RelayMiddleware",
+    "Relayed",
+    "RequestFact",
+    "RequestId",
+    "ResponseFact",
+    "Route",
+    "Stack",
+    "Timeouts",
+    "Upstream",
+    "Usage",
+    "client_of",
+    "edits_of",
+    "endpoint_of",
+    "get",
+    "put",
+]
+
+
+def ours(kind: Any) -> bool:
+    return getattr(kind, "__module__", "").startswith("veneer")
+
+
+PUBLIC = [name for name in veneer.__all__ if ours(getattr(veneer, name))]
+
+
+def test_the_exported_names_are_these() -> None:
+    assert sorted(veneer.__all__) == sorted(NAMES)
+    assert len(set(veneer.__all__)) == len(veneer.__all__)
+
+
+def test_nothing_else_looks_public() -> None:
+    seen = {
+        name
+        for name, value in vars(veneer).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert seen == set(NAMES)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_has_its_docstring(name: str) -> None:
+    value = getattr(veneer, name)
+    if inspect.isclass(value) or inspect.isfunction(value):
+        assert value.__doc__
+        assert value.__doc__.strip()[0].isupper()
+    if inspect.isclass(value):
+        own = [
+            (member, found)
+            for member, found in vars(value).items()
+            if not member.startswith("_")
+            and (inspect.isfunction(found) or isinstance(found, (property, staticmethod)))
+        ]
+        for member, found in own:
+            assert inspect.getdoc(found), f"{name}.{member}"
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_options_are_given_by_name(name: str) -> None:
+    """What is wrapped or forwarded to comes first; every option of a layer has a name."""
+    value = getattr(veneer, name)
+    if not (inspect.isclass(value) and issubclass(value, veneer.Layer)):
+        return
+    first, *options = list(inspect.signature(value).parameters.values())
+    assert first.name == "app"
+    assert all(option.kind is inspect.Parameter.KEYWORD_ONLY for option in options)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_facts_are_frozen(name: str) -> None:
+    value = getattr(veneer, name)
+    if inspect.isclass(value) and issubclass(value, (veneer.RequestFact, veneer.ResponseFact)):
+        assert issubclass(value, msgspec.Struct)
+        assert value.__struct_config__.frozen
