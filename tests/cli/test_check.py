@@ -92,6 +92,14 @@ def test_without_the_extra_it_is_named(
     )
 
 
+def test_workers_need_fork(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "win32")
+    assert main(["serve", "--upstream", "http://127.0.0.1:9/v1", "--workers", "2"]) == 2
+    assert "several workers need fork" in capsys.readouterr().err
+
+
 def test_an_interrupt_before_anything_is_served_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt

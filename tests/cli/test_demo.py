@@ -1,6 +1,7 @@
 """`veneer demo`, as a user meets it."""
 
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ def snippet(text: str, begin: str, end: str) -> str:
     return textwrap.dedent(text[text.index(begin) : text.index(end)].strip("\n"))
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_curl_command_of_the_greeting_works(demo: Program) -> None:
     command = snippet(demo.out, "    curl", "or with Python")
     done = subprocess.run(

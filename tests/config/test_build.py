@@ -12,13 +12,15 @@ from veneer import (
     ConfigurationError,
     HeadersMiddleware,
     HeartbeatMiddleware,
+    Layer,
     OperationsMiddleware,
     RelayMiddleware,
+    Route,
     Stack,
     Timeouts,
 )
 from veneer.config import Config, build, build_upstream, parse
-from veneer.config.build import layers
+from veneer.config.build import _layer, layers
 from veneer.config.tables import Table
 from veneer.layers.log import LogMiddleware
 from veneer.wiring import chain
@@ -95,6 +97,16 @@ def test_a_layer_s_refusal_names_its_table() -> None:
     config = parse({"operations": {"allow": ["fils"]}})
     with pytest.raises(ConfigurationError, match=r"\[operations\] 'fils' is no operation"):
         build(config, Responder())
+
+
+def test_a_stack_that_cannot_be_is_no_table_s_fault() -> None:
+    class Reading(Layer):
+        """Reads what nothing writes."""
+
+        reads = (Route,)
+
+    with pytest.raises(ConfigurationError, match=r"^Reading reads Route"):
+        Stack([_layer("relay", Reading)], Responder())
 
 
 def test_keys_are_read_when_the_stack_is_built(tmp_path: Path) -> None:

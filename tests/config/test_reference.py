@@ -1,10 +1,15 @@
 """The reference of options."""
 
+from veneer.config.expected import description
 from veneer.config.reference import reference, undocumented
 
 
 def test_every_option_has_a_description() -> None:
     assert undocumented() == []
+
+
+def test_a_type_without_words_has_no_description() -> None:
+    assert description(int) == ""
 
 
 def test_the_reference_has_every_table_and_says_what_options_take() -> None:

@@ -204,8 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.write(self._rendered(error))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        self.transport.write_eof()
         self.loop.call_later(LINGER, self.transport.close)
 
     def _rendered(self, error: Error) -> bytes:

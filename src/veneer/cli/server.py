@@ -91,7 +91,8 @@ class Server(uvicorn.Server):
         """Begin to serve, and to listen to our parent."""
         await super().startup(sockets)
         if self._control is not None:
-            asyncio.get_running_loop().add_reader(self._control, self._listen_to_parent)
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._control, self._listen_to_parent, self._control)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Stop serving; `force_exit` at any time skips what is left of waiting."""
@@ -155,12 +156,10 @@ class Server(uvicorn.Server):
         del sig, frame
         self.should_exit = True
 
-    def _listen_to_parent(self) -> None:
-        if self._control is None:
-            return
-        told = os.read(self._control, 16)
+    def _listen_to_parent(self, control: int) -> None:
+        told = os.read(control, 16)
         if not told:
-            asyncio.get_running_loop().remove_reader(self._control)
+            asyncio.get_running_loop().remove_reader(control)
             self.should_exit = True
         for _ in told:
             self.handle_exit(signal.SIGTERM, None)

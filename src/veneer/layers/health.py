@@ -36,8 +36,8 @@ class HealthMiddleware(Layer):
     ) -> None:
         if ttl < 0 or timeout <= 0:
             raise ValueError(
-                f"ttl is {ttl} and timeout is {timeout}: give seconds, 0 or more for the first, more "
-                "than 0 for the second."
+                f"ttl is {ttl} and timeout is {timeout}: give seconds, 0 or more for the first, "
+                "more than 0 for the second."
             )
         super().__init__(app)
         self._ask = ready

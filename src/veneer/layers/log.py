@@ -188,19 +188,18 @@ class _Seen:
 
     async def send(self, message: Message) -> None:
         """Count a message and hand it on."""
-        if message["type"] == "http.response.body":
-            body = message.get("body")
-            if body:
-                if self.first_byte is None:
-                    self.first_byte = time.perf_counter()
-                self.bytes += len(body)
+        if message["type"] != "http.response.body":
+            self.status = message.get("status", self.status)
             await self._send(message)
-            if not message.get("more_body"):
-                self.ended = True
             return
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
+        body = message.get("body")
+        if body:
+            if self.first_byte is None:
+                self.first_byte = time.perf_counter()
+            self.bytes += len(body)
         await self._send(message)
+        if not message.get("more_body"):
+            self.ended = True
 
 
 def _outcome(seen: _Seen, client: Client | None, relayed: Relayed | None) -> str:
