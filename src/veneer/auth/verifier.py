@@ -1,5 +1,7 @@
 """The seam between the layer that asks for credentials and whoever knows them."""
 
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import Enum, auto
 from typing import Protocol
 
@@ -18,10 +20,27 @@ class Denial(Enum):
 
 
 class Verifier(Protocol):
-    """Knows who a credential belongs to."""
+    """Knows who a credential belongs to.
+
+    One that keeps connections or tasks has a `lifespan()`, which `lifespan_of` finds; one that
+    knows its keys before the first request has `principals`, which `principals_of` finds.
+    """
 
     async def verify(self, credential: str) -> Principal | Denial:
         """Return who shows this credential, or why it is not accepted.
 
         `UNAVAILABLE` is for a verifier that cannot tell at present; it is never a refusal for good.
         """
+
+
+def lifespan_of(verifier: Verifier) -> AbstractAsyncContextManager[object]:
+    """Return the context to hold open while a verifier is in use; one that does nothing if none."""
+    lifespan = getattr(verifier, "lifespan", None)
+    context: AbstractAsyncContextManager[object] = nullcontext() if lifespan is None else lifespan()
+    return context
+
+
+def principals_of(verifier: Verifier) -> Iterable[Principal]:
+    """Return the principals that a verifier knows of before the first request."""
+    principals: Iterable[Principal] = getattr(verifier, "principals", ())
+    return principals

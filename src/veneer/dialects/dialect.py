@@ -12,12 +12,15 @@ class Form(msgspec.Struct, frozen=True):
     """How a dialect says one kind of failure.
 
     `retry` is what OpenAI's clients are told in `x-should-retry`; None leaves it to their own rule.
+    `message` replaces what the layer that refuses would say, so that kinds which are told apart
+    inside look the same outside.
     """
 
     status: int
     type: str
     code: str | None = None
     retry: bool | None = None
+    message: str | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -27,6 +30,11 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     param: str | None
     request_id: str | None
+
+    @property
+    def said(self) -> str:
+        """The message that the client gets: the form's own, else the one that was given."""
+        return self.message if self.form.message is None else self.form.message
 
 
 class Dialect(RequestFact, frozen=True, kw_only=True):

@@ -10,6 +10,15 @@ from veneer.dialects.kinds import Kind
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
+BUSY = "service_unavailable_error"
+
+# One form for every key that is not accepted: a 401 does not tell whether a key once existed.
+REFUSED_KEY = Form(
+    401,
+    INVALID,
+    "invalid_api_key",
+    message="Incorrect API key provided. Check it, or ask whoever issued it for a new one.",
+)
 
 FORMS = MappingProxyType(
     {
@@ -19,6 +28,15 @@ FORMS = MappingProxyType(
         Kind.INVALID_VALUE: Form(400, INVALID, "invalid_value"),
         Kind.UNSUPPORTED_PARAMETER: Form(400, INVALID, "unsupported_parameter"),
         Kind.AUTHENTICATION: Form(401, INVALID, "invalid_api_key"),
+        Kind.KEY_MISSING: Form(401, INVALID),
+        Kind.KEY_MALFORMED: Form(401, INVALID, "invalid_api_key"),
+        Kind.KEY_UNKNOWN: REFUSED_KEY,
+        Kind.KEY_REVOKED: REFUSED_KEY,
+        Kind.KEY_EXPIRED: REFUSED_KEY,
+        Kind.KEY_NOT_YET_VALID: REFUSED_KEY,
+        Kind.KEYS_UNAVAILABLE: Form(503, BUSY, "keys_unavailable"),
+        Kind.TOO_MANY_ATTEMPTS: Form(429, "requests", "too_many_attempts", retry=False),
+        Kind.SCOPE_MISSING: Form(403, INVALID, "missing_scope"),
         Kind.PERMISSION: Form(403, INVALID, "permission_denied"),
         Kind.UNKNOWN_URL: Form(404, INVALID, "unknown_url"),
         Kind.NOT_FOUND: Form(404, INVALID, "not_found"),
@@ -35,9 +53,9 @@ FORMS = MappingProxyType(
         Kind.UPSTREAM_INVALID: Form(502, SERVER, "upstream_invalid_response"),
         Kind.UPSTREAM_REFUSED_KEY: Form(502, SERVER, "upstream_refused_key", retry=False),
         Kind.UPSTREAM_TIMEOUT: Form(504, SERVER, "upstream_timeout"),
-        Kind.UPSTREAM_BUSY: Form(503, "service_unavailable_error", "server_is_overloaded"),
+        Kind.UPSTREAM_BUSY: Form(503, BUSY, "server_is_overloaded"),
         Kind.UPSTREAM_INTERRUPTED: Form(502, SERVER, "upstream_interrupted"),
-        Kind.SHUTTING_DOWN: Form(503, "service_unavailable_error", "server_is_shutting_down"),
+        Kind.SHUTTING_DOWN: Form(503, BUSY, "server_is_shutting_down"),
     }
 )
 
@@ -57,7 +75,7 @@ def render_event(failure: Failure, operation: str) -> bytes:
 
 def _members(failure: Failure) -> dict[str, Any]:
     members: dict[str, Any] = {
-        "message": failure.message,
+        "message": failure.said,
         "type": failure.form.type,
         "param": failure.param,
         "code": failure.form.code,
