@@ -1,0 +1,93 @@
+"""A client of many streams: `python -m rig.reader ORIGIN STREAMS FILE`.
+
+It reads its streams to their ends and writes, for each event, when it was sent and when it was read
+(nanoseconds of CLOCK_MONOTONIC) as pairs of 64-bit integers. One protocol callback for a segment
+and one search in it: it shares a core with the emitter, so it must cost little.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from array import array
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlsplit
+
+from rig.completion import PATH, REQUEST
+from rig.sse import SENT
+
+BODY = json.dumps({**json.loads(REQUEST), "stream": True}).encode()
+CALL = (
+    b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Authorization: Bearer sk-client\r\nContent-Length: %d\r\n\r\n%b"
+) % (PATH.encode(), len(BODY), BODY)
+LAST = b"0\r\n\r\n"
+
+# Connections that are opened at once.
+BATCH = 64
+
+
+class Stream(asyncio.Protocol):
+    """One call and its stream; `ended` says whether it came to its proper end."""
+
+    def __init__(self, times: "array[int]") -> None:
+        self._times = times
+        self._rest = b""
+        self.ended = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Call."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(CALL)
+
+    def data_received(self, data: bytes) -> None:
+        """Note the events that are whole."""
+        now = time.monotonic_ns()
+        data = self._rest + data
+        end = 0
+        for found in SENT.finditer(data):
+            self._times.append(int(found[1]))
+            self._times.append(now)
+            end = found.end()
+        self._rest = data[end:]
+        if self._rest.endswith(LAST):
+            self.ended.set_result(b"data: [DONE]" in self._rest)
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note an end that is none."""
+        del exc
+        if not self.ended.done():
+            self.ended.set_result(False)
+
+
+async def read(origin: str, streams: int) -> "array[int]":
+    """Read so many streams at a time; raises RuntimeError where one does not end properly."""
+    loop = asyncio.get_running_loop()
+    host, _, port = urlsplit(origin).netloc.partition(":")
+    times = array("q")
+    opened: list[Stream] = []
+    for begin in range(0, streams, BATCH):
+        batch = [
+            loop.create_connection(lambda: Stream(times), host, int(port))
+            for _ in range(begin, min(begin + BATCH, streams))
+        ]
+        opened += [stream for _, stream in await asyncio.gather(*batch)]
+    ended = await asyncio.gather(*[stream.ended for stream in opened])
+    if not all(ended):
+        raise RuntimeError(f"{ended.count(False)} of {streams} streams did not end properly")
+    return times
+
+
+def main(origin: str, streams: str, output: str) -> None:
+    """Read, and write the times."""
+    loop = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
+    with asyncio.Runner(loop_factory=loop) as runner:
+        Path(output).write_bytes(runner.run(read(origin, int(streams))).tobytes())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,120 @@
+"""The report: `README.md`, made of what stands in `results/`."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from rig.calm import OTHERS
+from rig.results import Bar, Column, Result, ratios
+
+INTRODUCTION = """\
+# Benchmarks
+
+This page is made by `run.py` from the raw figures in `results/`; do not edit it.
+
+    pip install -e '.[serve]'              # in the repository
+    apt install nginx-light wrk            # what is absent is skipped, and named
+    python benchmarks/run.py               # all of it, a quarter of an hour
+    python benchmarks/run.py relay stream  # some of it
+    python benchmarks/run.py --report      # this page alone
+
+Every benchmark answers one question, which its file states. Figures are medians, with the least and
+the greatest of the rounds behind them. One machine on one day: what counts are the ratios, which
+are medians of the ratios of each round, the cases taking turns. A sample that other processes
+disturbed was taken again.
+"""
+
+
+def write(results: Path, readme: Path) -> None:
+    """Write the page from the folder of results."""
+    machine = msgspec.json.decode((results / "machine.json").read_bytes(), type=dict[str, str])
+    found = [
+        msgspec.json.decode(file.read_bytes(), type=Result)
+        for file in sorted(results.glob("*.json"))
+        if file.name != "machine.json"
+    ]
+    parts = [
+        INTRODUCTION,
+        "## Machine and versions\n",
+        table(["", ""], [[name, value] for name, value in machine.items()]),
+        "## Bars\n",
+        bars(bar for result in found for bar in result.bars),
+        *[section(result) for result in found],
+    ]
+    readme.write_text("\n".join(parts).rstrip() + "\n")
+
+
+def bars(found: Iterable[Bar]) -> str:
+    """Return the table of what has to be kept, and whether it is."""
+    return table(
+        ["what", "bar", "measured", ""],
+        [
+            [bar.text, bar.bound, bar.shown(bar.value), "met" if bar.met else "**missed**"]
+            for bar in found
+        ],
+    )
+
+
+def section(result: Result) -> str:
+    """Return the part of the page that answers one question."""
+    lines = [f"## {result.question}\n", f"{result.how}\n"]
+    if result.samples:
+        headers = [""]
+        for column in result.columns:
+            headers.append(column.title)
+            if column.ratio_to is not None:
+                headers.append(f"of {column.ratio_to}")
+        rows = [
+            [result.labels.get(case, case), *cells(result, case, result.columns)]
+            for case in result.samples
+        ]
+        lines.append(table(headers, rows))
+        lines.append(disturbance(result))
+    settings = ", ".join(f"{name} {value:,g}" for name, value in result.settings.items())
+    lines.append(f"Settings: {settings}.\n")
+    lines += [f"Skipped: {reason}.\n" for reason in result.skipped]
+    return "\n".join(lines)
+
+
+def cells(result: Result, case: str, columns: Sequence[Column]) -> list[str]:
+    """Return a case's row: medians, spreads, ratios."""
+    found = []
+    for column in columns:
+        values = result.samples[case].get(column.metric, [])
+        if values:
+            low, middle, high = (
+                f"{value:,.{column.digits}f}"
+                for value in (min(values), median(values), max(values))
+            )
+            found.append(f"{middle} ({low} to {high})")
+        else:
+            found.append("")
+        if column.ratio_to is None:
+            continue
+        if values and column.ratio_to in result.samples:
+            shares = ratios(result.samples, case, column.ratio_to, column.metric)
+            found.append(
+                f"{median(shares):.2f}" if median(shares) >= 0.1 else f"{median(shares):.3f}"
+            )
+        else:
+            found.append("")
+    return found
+
+
+def disturbance(result: Result) -> str:
+    """Return a sentence on what other processes took meanwhile."""
+    others = [value for case in result.samples.values() for value in case.get(OTHERS, [])]
+    if not others:
+        return ""
+    usual, most = median(others), max(others)
+    return f"Meanwhile other processes took {usual:.0%} of a core, {most:.0%} at most.\n"
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, numbers to the right."""
+    lines = ["| " + " | ".join(headers) + " |"]
+    lines.append("|---|" + "--:|" * (len(headers) - 1))
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

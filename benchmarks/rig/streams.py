@@ -1,0 +1,108 @@
+"""Many streams through a proxy at once: the emitter on one side, the reader on the other."""
+
+import select
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from rig.processes import (
+    START,
+    Process,
+    cpu_seconds,
+    free_port,
+    python,
+    resident,
+    running,
+    until_listening,
+)
+
+# Seconds that streams run before they are measured, and after.
+WARM = 1.0
+AFTER = 0.5
+
+
+class Load(msgspec.Struct, frozen=True):
+    """How many streams, how many events a second over all of them, for how many seconds."""
+
+    streams: int
+    rate: float
+    seconds: float
+
+
+class Seen(msgspec.Struct):
+    """What was measured: of the proxy, CPU seconds and bytes of memory; of each event, seconds."""
+
+    events: int
+    cpu: float
+    resident: int
+    latencies: list[float]
+
+    @property
+    def p50(self) -> float:
+        """The median of the times from write to read, in seconds."""
+        return median(self.latencies)
+
+    @property
+    def p99(self) -> float:
+        """The time within which 99 of 100 events were read."""
+        return quantiles(self.latencies, n=100)[98]
+
+
+@contextmanager
+def emitting(load: Load, cpus: set[int] | None) -> Iterator[tuple[str, Process]]:
+    """Run the emitter; gives its origin and its process."""
+    port = free_port()
+    whole = WARM + load.seconds + AFTER
+    command = python("rig.emitter", str(port), str(load.streams), str(load.rate), str(whole))
+    with running(command, cpus, piped=True) as process:
+        until_listening(process, port)
+        yield f"http://127.0.0.1:{port}", process
+
+
+def stream_through(
+    origin: str, proxy: Process | None, emitter: Process, load: Load, cpus: set[int] | None
+) -> Seen:
+    """Read streams from an origin, while the proxy behind it is watched.
+
+    Raises RuntimeError where a stream does not come to its end in time.
+    """
+    with TemporaryDirectory() as home:
+        output = Path(home, "times")
+        command = python("rig.reader", origin, str(load.streams), str(output))
+        with running(command, cpus, piped=True) as reader:
+            _await_start(emitter, reader)
+            time.sleep(WARM)
+            begin, cpu = time.monotonic_ns(), _cpu(proxy)
+            time.sleep(load.seconds)
+            end, cpu = time.monotonic_ns(), _cpu(proxy) - cpu
+            memory = 0 if proxy is None else resident(proxy.pid)
+            if reader.wait(START) != 0:
+                raise RuntimeError(f"the streams from {origin} did not end as they should")
+        times = array("q", output.read_bytes())
+    latencies = [
+        (read - sent) / 1e9
+        for sent, read in zip(times[::2], times[1::2], strict=True)
+        if begin <= sent < end
+    ]
+    if len(times) != 2 * int(load.rate * (WARM + load.seconds + AFTER)):
+        raise RuntimeError(f"events from {origin} are missing")
+    return Seen(len(latencies), cpu, memory, latencies)
+
+
+def _cpu(proxy: Process | None) -> float:
+    return 0.0 if proxy is None else cpu_seconds(proxy.pid)
+
+
+def _await_start(emitter: Process, reader: Process) -> None:
+    """Wait until the emitter has all its calls."""
+    if emitter.stdout is None:
+        raise ValueError("the emitter's output is not piped")
+    ready, _, _ = select.select([emitter.stdout], [], [], 2 * START)
+    if not ready or emitter.stdout.readline() != b"started\n" or reader.poll() is not None:
+        raise RuntimeError("not all of the streams could be begun")
