@@ -1,10 +1,12 @@
 """Failures: what a client is told when an upstream fails; the details go to the log."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from veneer.dialects import Kind
 from veneer.errors import Error
 from veneer.upstream.transport import (
+    BodyMismatch,
     ConnectFailed,
     ConnectTimeout,
     HeaderTimeout,
@@ -29,7 +31,11 @@ BUSY = Error(
     headers=((b"retry-after", b"1"),),
 )
 
-_ERRORS = MappingProxyType(
+MISMATCH = Error(
+    Kind.INVALID_REQUEST, "The request body was not of the length that its header announced."
+)
+
+_ERRORS: Mapping[type, Error] = MappingProxyType(
     {
         ConnectFailed: UNREACHABLE,
         ConnectTimeout: SILENT,
@@ -39,10 +45,12 @@ _ERRORS = MappingProxyType(
         ReadTimeout: SILENT,
         MalformedResponse: INVALID,
         Truncated: INTERRUPTED,
+        BodyMismatch: MISMATCH,
     }
 )
 
 
 def error_for(failure: TransportError) -> Error:
     """Return the error that stands for a transport's failure."""
-    return _ERRORS.get(type(failure), UNREACHABLE)
+    kinds = type(failure).__mro__
+    return next((_ERRORS[kind] for kind in kinds if kind in _ERRORS), UNREACHABLE)

@@ -1,5 +1,7 @@
 """Forwarding: which header fields cross the proxy, in each direction (RFC 9110 §7.6)."""
 
+from types import MappingProxyType
+
 from veneer.wire import fields
 
 Headers = list[tuple[bytes, bytes]]
@@ -39,7 +41,12 @@ NOT_TO_UPSTREAM = frozenset(
 )
 
 # What is looked at one by one, because its value matters.
-JUDGED = frozenset([b"via", b"traceparent", b"tracestate"])
+JUDGED = frozenset([b"connection", b"via", b"traceparent", b"tracestate"])
+
+TRACE = frozenset([b"traceparent", b"tracestate"])
+
+# What we add to Via, by the version that the client speaks (RFC 9110 §7.6.3).
+VIA = MappingProxyType({"1.1": b"1.1 veneer"})
 
 # The server's own, the upstream's account, and what holds for the upstream's origin only.
 NOT_TO_CLIENT = frozenset(
@@ -70,18 +77,18 @@ def to_upstream(headers: Headers, http_version: str, dropped: frozenset[bytes]) 
     A traceparent that is not valid goes no further; without a valid one, nor does tracestate
     (W3C Trace Context §3.2, §3.3).
     """
-    nominated = fields.nominated(headers)
-    gone = dropped | nominated if nominated else dropped
-    kept = [pair for pair in headers if pair[0] not in gone and pair[0][:6] != b"proxy-"]
-    via = []
+    kept = [pair for pair in headers if pair[0] not in dropped and pair[0][:6] != b"proxy-"]
+    via = VIA.get(http_version) or http_version.encode("ascii") + b" veneer"
     judged = [pair for pair in headers if pair[0] in JUDGED]
     if judged:
-        via = [value for name, value in judged if name == b"via"]
         traced = [pair for pair in judged if pair[0] == b"traceparent"]
         if len(traced) == 1 and fields.is_traceparent(traced[0][1]):
-            kept += [pair for pair in judged if pair[0] != b"via"]
-    via.append(http_version.encode("ascii") + b" veneer")
-    kept.append((b"via", b", ".join(via)))
+            kept += [pair for pair in judged if pair[0] in TRACE]
+        nominated = fields.nominated(judged)
+        if nominated:
+            kept = [pair for pair in kept if pair[0] not in nominated]
+        via = b", ".join([*(value for name, value in judged if name == b"via"), via])
+    kept.append((b"via", via))
     return kept
 
 

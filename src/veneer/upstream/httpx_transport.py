@@ -138,7 +138,9 @@ class HttpxResponse:
         self.headers: Headers = [(name.lower(), value) for name, value in response.headers.raw]
         self.ended = False
         self._response = response
-        self._body: AsyncIterator[bytes] = response.aiter_raw()
+        # A mock's may be whole already, and then it cannot be streamed.
+        whole = response.is_stream_consumed
+        self._body: AsyncIterator[bytes] = _content(response) if whole else response.aiter_raw()
         self._errors = errors
         self._timeout = timeout
         self._error: Exception | None = None
@@ -168,3 +170,9 @@ class HttpxResponse:
         if not self.ended:
             self._error = self._error or Truncated("the response was closed before its end")
         await self._response.aclose()
+
+
+async def _content(response: Any) -> AsyncIterator[bytes]:
+    """Yield the body of a response that has been read."""
+    if response.content:
+        yield response.content

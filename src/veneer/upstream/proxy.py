@@ -47,6 +47,12 @@ LATE_BODY = Error(
     headers=((b"connection", b"close"),),
 )
 
+UNWRITABLE = Error(
+    Kind.INVALID_REQUEST, "The request holds what cannot be passed on: look for blanks in its URL."
+)
+
+FIRST_REDIRECT = 300
+
 # How long `reachable` waits, in seconds.
 PROBE_TIMEOUT = 2.0
 
@@ -108,13 +114,13 @@ class Upstream:
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008})
-        elif facts.get(scope, Client) is not None:
-            await self._answer(scope, receive, send)
+        elif (client := facts.get(scope, Client)) is not None:
+            await self._answer(client, scope, receive, send)
         else:
             scope = dict(scope)
             client = client_of(scope, receive)
             try:
-                await self._answer(scope, client.receive, send)
+                await self._answer(client, scope, client.receive, send)
             finally:
                 client.close()
 
@@ -142,7 +148,7 @@ class Upstream:
         await self.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, client: Client, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = facts.get(scope, Endpoint)
         if endpoint is None:
             admitted = await self._admit(scope, receive)
@@ -152,7 +158,7 @@ class Upstream:
             endpoint = admitted
         response: Response | None = None
         try:
-            with client_of(scope, receive).while_connected():
+            with client.while_connected():
                 answer = await self._ask(endpoint, scope, receive)
                 if isinstance(answer, Error):
                     await answer(scope, receive, send)
@@ -162,7 +168,7 @@ class Upstream:
         except ClientDisconnectedError:
             return
         finally:
-            if response is not None:
+            if response is not None and not response.ended:
                 await response.aclose()
 
     async def _admit(self, scope: Scope, receive: Receive) -> Endpoint | Error:
@@ -179,27 +185,26 @@ class Upstream:
 
     async def _ask(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response | Error:
         """Send the request on; return the response from its header on, or what went wrong."""
+        key = None if self._keys is None else self._keys.next()
         try:
             body = await read_client_body(scope, receive)
-        except BodyTimeoutError:
-            return LATE_BODY
-        if isinstance(body, Error):
-            return body
-        target = self._base + b"/" + endpoint.path
-        if scope["query_string"]:
-            target += b"?" + scope["query_string"]
-        headers = to_upstream(scope["headers"], scope["http_version"], self._withheld)
-        key = None
-        if self._keys is not None:
-            key = self._keys.next()
-            headers.append(key)
-        method = scope["method"].encode("ascii")
-        request = Request(method, target, headers, body.content, body.length)
-        started = perf_counter()
-        try:
+            if isinstance(body, Error):
+                return body
+            target = self._base + b"/" + endpoint.path
+            if scope["query_string"]:
+                target += b"?" + scope["query_string"]
+            headers = to_upstream(scope["headers"], scope["http_version"], self._withheld)
+            if key is not None:
+                headers.append(key)
+            method = scope["method"].encode("ascii")
+            request = Request(method, target, headers, body.content, body.length)
+            started = perf_counter()
             response = await self._transport.request(request)
         except BodyTimeoutError:
             return LATE_BODY
+        except ValueError as error:
+            logger.warning("a request for %s could not be written: %s", self.name, error)
+            return UNWRITABLE
         except TransportError as error:
             logger.warning("%s: %s: %s", self.name, type(error).__name__, error)
             return error_for(error)
@@ -213,17 +218,16 @@ class Upstream:
                 seconds=perf_counter() - started,
             ),
         )
-        refusal = self._judge(response, key)
-        if refusal is not None:
-            await response.aclose()
-            return refusal
+        if response.status >= FIRST_REDIRECT:
+            refusal = self._judge(response, key)
+            if refusal is not None:
+                await response.aclose()
+                return refusal
         return response
 
     def _judge(self, response: Response, key: Field | None) -> Error | None:
         """Return the error for an answer that says more of our own settings than of the call."""
         status = response.status
-        if status < HTTPStatus.MULTIPLE_CHOICES:
-            return None
         if self._keys is not None and key is not None:
             if status == HTTPStatus.UNAUTHORIZED:
                 logger.error("%s refused the key that is configured for it", self.name)
