@@ -568,6 +568,51 @@ async def test_what_was_not_read_of_a_replaced_body_does_not_follow_it() -> None
     client.close()
 
 
+@pytest.mark.usefixtures("soon")
+async def test_the_client_is_watched_once_its_body_is_replaced() -> None:
+    server = Server([b"old"])
+    client = Client(server.receive)
+    left = asyncio.Event()
+    client.on_disconnect(left.set)
+    await turn()
+    client.replace_body(scope_with(), b"new")
+    server.leave()
+
+    async with asyncio.timeout(5):
+        await left.wait()
+    client.close()
+
+
+async def test_a_listener_may_come_in_the_middle_of_a_slow_body() -> None:
+    server = Server([b"a"], whole=False)
+    client = Client(server.receive, idle_timeout=30)
+    reading = asyncio.create_task(client.body(10))
+    await asyncio.sleep(0.06)
+    left = asyncio.Event()
+    client.on_disconnect(left.set)
+    server.part(b"b", more=False)
+    await reading
+    server.leave()
+
+    async with asyncio.timeout(5):
+        await left.wait()
+    client.close()
+
+
+async def test_a_listener_does_not_put_off_the_end_of_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "WATCH_AFTER", 0.1)
+    client = Client(Server([b"a"], whole=False).receive, idle_timeout=0.3)
+    reading = asyncio.create_task(client.body(10))
+    await asyncio.sleep(0.22)
+    client.on_disconnect(lambda: None)
+
+    with pytest.raises(BodyTimeoutError):
+        await reading
+    client.close()
+
+
 async def test_the_first_to_ask_makes_the_client() -> None:
     scope = scope_with()
     server = Server([b"x"])

@@ -320,6 +320,11 @@ async def test_a_served_layer_is_started_and_stopped_by_its_server() -> None:
     assert log == ["open", "close"]
 
 
+async def test_a_layer_that_holds_nothing_has_an_empty_lifespan() -> None:
+    async with Layer(ok()).lifespan() as held:
+        assert held is None
+
+
 async def test_websockets_pass() -> None:
     seen: list[str] = []
 

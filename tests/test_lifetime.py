@@ -103,6 +103,13 @@ async def leaving_early(_scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.complete"})
 
 
+async def leaving_late(_scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    raise AssertionError("it forgets to answer")
+
+
 async def test_all_who_start_at_once_start_one() -> None:
     resource = Resource()
     resource.opening.clear()
@@ -201,7 +208,7 @@ async def test_a_layer_is_open_around_the_app_below() -> None:
     assert await served.end() == []
 
 
-@pytest.mark.parametrize("app", [refusing, returning, choking, leaving_early])
+@pytest.mark.parametrize("app", [refusing, returning, choking, leaving_early, leaving_late])
 async def test_above_an_app_without_a_lifespan_a_layer_has_one_all_the_same(app: ASGIApp) -> None:
     resource = Resource()
     served = Served(Joined(resource, app))
@@ -233,6 +240,54 @@ async def test_a_layer_that_does_not_start_keeps_the_server_from_starting(app: A
     answer = await served.say("startup")
     assert answer == {"type": "lifespan.startup.failed", "message": "it does not open"}
     assert await served.end() == [], "one answer is enough"
+
+
+async def test_an_app_cannot_answer_for_a_layer_that_does_not_start() -> None:
+    async def stubborn(_scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await receive()
+        except OSError:
+            await send({"type": "lifespan.startup.complete"})
+
+    resource = Resource()
+    resource.fail_to = {"open"}
+    served = Served(Joined(resource, stubborn))
+
+    assert (await served.say("startup"))["type"] == "lifespan.startup.failed"
+    assert await served.end() == []
+
+
+async def test_of_two_failures_the_first_is_told() -> None:
+    @asynccontextmanager
+    async def failing(_app: Starlette) -> AsyncIterator[None]:
+        raise OSError("no disk")
+        yield
+
+    resource = Resource()
+    resource.fail_to = {"close"}
+    served = Served(Joined(resource, Starlette(lifespan=failing)))
+    answer = await served.say("startup")
+
+    assert answer["type"] == "lifespan.startup.failed"
+    assert "no disk" in answer["message"]
+    await served.end()
+
+
+def test_a_start_that_its_loop_does_not_wait_for_is_given_up() -> None:
+    resource = Resource()
+    resource.opening.clear()
+    lifetime = Lifetime(resource.open)
+
+    async def begin() -> None:
+        starting = asyncio.create_task(lifetime.start())
+        await asyncio.sleep(0.01)
+        starting.cancel()
+
+    asyncio.run(begin())
+    assert not lifetime.started
+    resource.opening = asyncio.Event()
+    resource.opening.set()
+    asyncio.run(lifetime.start())
 
 
 async def test_a_layer_is_stopped_where_the_app_below_does_not_start() -> None:
@@ -295,7 +350,7 @@ async def test_an_app_runs_inside_its_lifespan() -> None:
     assert asyncio.all_tasks() == before
 
 
-@pytest.mark.parametrize("app", [refusing, returning, choking, leaving_early])
+@pytest.mark.parametrize("app", [refusing, returning, choking, leaving_early, leaving_late])
 async def test_an_app_without_a_lifespan_is_none_the_worse_for_it(app: ASGIApp) -> None:
     before = asyncio.all_tasks()
     async with lifespan(app):

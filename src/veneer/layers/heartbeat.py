@@ -71,7 +71,6 @@ class _Stream:
         "_scope",
         "_send",
         "_sending",
-        "_started",
         "_streaming",
         "_tail",
         "_timer",
@@ -89,7 +88,6 @@ class _Stream:
         if early_start is not None:
             self._timer = self._loop.call_later(early_start, self._begin)
         self._beat: asyncio.Task[None] | None = None
-        self._started = False
         self._begun_early = False
         self._streaming = False
         self._error: bytearray | None = None
@@ -134,7 +132,6 @@ class _Stream:
     async def _send_start(self, message: Message) -> None:
         kind = fields.get(message.get("headers", ()), b"content-type")
         streaming = kind is not None and fields.is_event_stream(fields.media_type(kind))
-        self._started = True
         if self._begun_early:
             self._error = None if streaming else bytearray()
             return
@@ -176,8 +173,6 @@ class _Stream:
 
     def _begin(self) -> None:
         """Begin the response in the app's place, once the call is known to want a stream."""
-        if self._started:
-            return
         call = facts.get(self._scope, Call)
         if call is None and self._early_start is not None:
             self._timer = self._loop.call_later(self._early_start, self._begin)
