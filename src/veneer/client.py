@@ -53,6 +53,7 @@ class Client:
         "_reader",
         "_receive",
         "_size",
+        "_soon",
         "_timed_out",
         "_timer",
         "_waiting_since",
@@ -79,6 +80,8 @@ class Client:
         self._waiting_since = 0.0
         self._timed_out = False
         self._timer: asyncio.TimerHandle | None = None
+        # Whether the timer is to come as soon as any that would be asked for.
+        self._soon = False
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -221,23 +224,26 @@ class Client:
 
     def _arm(self, delay: float) -> None:
         """See to it that `_tick` comes after this delay at the latest."""
-        if self._watcher is not None or self._closed:
+        if self._watcher is not None or self._closed or self._soon:
             return
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             if self._timer.when() <= loop.time() + delay:
                 return
             self._timer.cancel()
+        self._soon = delay <= WATCH_AFTER
         self._timer = loop.call_later(delay, self._tick)
 
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._soon = False
 
     def _tick(self) -> None:
         """Start the watcher, unless the body is still on its way: then see that it moves."""
         self._timer = None
+        self._soon = False
         if self._reader is not None:
             waited = asyncio.get_running_loop().time() - self._waiting_since
             if waited < self._idle_timeout:

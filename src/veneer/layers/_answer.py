@@ -85,7 +85,14 @@ class Answer:
     async def send(self, message: Message) -> None:
         """Take a message from the app below."""
         if message["type"] == "http.response.body":
-            await self._take(message)
+            stream = self._stream
+            if stream is None:
+                await self._take(message)
+            elif not self.finished:
+                events = self._take_events(stream, message)
+                if events is not None:
+                    await self._send(events)
+                    self._told = stream.done
         elif message["type"] == "http.response.start":
             await self._begin(message)
         elif self._take != self._drop:
@@ -163,7 +170,6 @@ class Answer:
                 limit=asked.limit,
                 withhold_usage=asked.withhold_usage,
             )
-            self._take = partial(self._take_events, self._stream)
             await self._forward({**message, "headers": unbuffered(headers)})
         elif fields.is_json(kind) or (on_demand and not kind):
             self._body = BodyRelay(self._asked.edits, limit=self._asked.limit)
@@ -171,17 +177,23 @@ class Answer:
         else:
             await self._forward(message)
 
-    async def _take_events(self, stream: StreamRelay, message: Message) -> None:
-        body = stream.feed(message.get("body", b""))
-        if not message.get("more_body", False):
+    def _take_events(self, stream: StreamRelay, message: Message) -> Message | None:
+        """Return what goes to the client now: the message itself where nothing of it changes."""
+        chunk = message.get("body", b"")
+        body = stream.feed(chunk)
+        if message.get("more_body", False):
+            if stream.done:
+                self.settle()
+            if body is chunk:
+                return message
+        else:
             body += stream.close()
             self.finished = stream.complete
-        if stream.done or self.finished:
-            self.settle()
-        if body or self.finished:
-            more = not self.finished
-            await self._send({"type": "http.response.body", "body": body, "more_body": more})
-            self._told = stream.done
+            if stream.done or self.finished:
+                self.settle()
+        if not body and not self.finished:
+            return None
+        return {"type": "http.response.body", "body": body, "more_body": not self.finished}
 
     async def _take_json(self, body: BodyRelay, start: Message, message: Message) -> None:
         """Hold an answer until it is whole, or too much to hold."""

@@ -20,6 +20,9 @@ from veneer.wire import fields, sse
 # An error body beyond this is no envelope; it is not kept.
 MAX_ERROR_BODY = 64 * 1024
 
+# The last bytes that went out which tell whether an event has ended, or an id begun.
+ENOUGH = 4
+
 FAILED = "The server had an error while processing your request."
 
 EARLY_HEADERS = [
@@ -91,7 +94,7 @@ class _Stream:
         self._begun_early = False
         self._streaming = False
         self._error: bytearray | None = None
-        # The last bytes that went out, enough to see that an event has ended.
+        # The last bytes that went out: the part as it came, and more before it where it is short.
         self._tail = b"\n\n"
         self._sending = False
         self._ids = False
@@ -146,12 +149,11 @@ class _Stream:
     def _note(self, body: bytes) -> None:
         """Remember when bytes went out, how they ended, and whether events have ids."""
         self._last = self._loop.time()
-        if not body:
-            return
-        if self._tail[-2:] != b"\n\n":
-            body = self._tail + body
-        self._ids = self._ids or body[:3] == b"id:" or b"\nid:" in body
-        self._tail = body[-4:]
+        if len(body) < ENOUGH:
+            body = self._tail[-ENOUGH:] + body
+        if b"id:" in body or self._tail[-1:] != b"\n":
+            self._ids = self._ids or b"\nid:" in self._tail[-ENOUGH:] + body
+        self._tail = body
 
     def _collect(self, body: bytes) -> None:
         """Keep the body of an error that came after the stream was begun."""

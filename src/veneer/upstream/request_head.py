@@ -1,9 +1,13 @@
 """The head of an HTTP/1.1 request as bytes (RFC 9112 §3 and §5)."""
 
+import re
+
 from veneer.upstream.transport import Request
 
 # A request with one of these methods that has no body needs no Content-Length (RFC 9110 §8.6).
 _BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
+_METHODS = frozenset((b"GET", b"POST"))
+_TARGET = re.compile(rb"[^\x00-\x20\x7f]+").fullmatch
 _OURS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding"))
 
 
@@ -40,9 +44,9 @@ def render_head(request: Request, host: bytes) -> bytes:
     head = b"%b %b%b\r\n\r\n" % (method, target, b"\r\n".join(lines))
     # `host` is two lines, and an empty one comes last.
     breaks = len(lines) + 2
-    if len(head.translate(None, b"\r\n\0")) != len(head) - 2 * breaks:
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
         raise ValueError("a request holds a line end or NUL where none may stand")
-    if not method.isalpha() or method == b"CONNECT" or len(target.split()) != 1 or b" " in target:
+    if not (method in _METHODS or method.isalpha()) or method == b"CONNECT" or not _TARGET(target):
         raise ValueError("a request needs a method and an encoded target, neither with blanks")
     if not _OURS.isdisjoint([name for name, _ in fields]):
         raise ValueError("host, framing and connection fields are the transport's to write")
