@@ -14,7 +14,10 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     it acts as `user` on the account of `team`. `scopes` are those of the API (`read`, `write`,
     `full`, `admin`); `operations` and `models` narrow them: the names of operations, and patterns
     of model names, each None for all. `limits` and `budgets` override those of the configuration,
-    in its notation. All times are UTC; None means from the beginning, or for ever.
+    in its notation. All times are aware, in UTC; None means from the beginning, or for ever. A key
+    with `revoked_at` is revoked, be that time in the future: machines disagree about the time, and
+    for a later end there is `expires_at`. `revision` counts the writes to this record: the store
+    sets it and refuses a replacement made from an older one.
     """
 
     id: str
@@ -36,3 +39,4 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
     rotated_from: str | None = None
+    revision: int = 0

@@ -8,7 +8,10 @@ from veneer.keys.record import KeyRecord
 
 
 class StoreUnavailableError(Exception):
-    """The store did not answer, or not in time; its text is for logs, never for clients."""
+    """The store did not answer, or not in time; its text is for logs, never for clients.
+
+    Of a write that ends so, nobody knows whether it was done.
+    """
 
 
 class KeyStore(Protocol):
@@ -27,23 +30,30 @@ class KeyStore(Protocol):
     async def list(
         self, *, team: str | None = None, after: str | None = None, limit: int = 100
     ) -> Sequence[KeyRecord]:
-        """Return records in the order of their ids, those after `after`."""
+        """Return records in the order of their ids, those after `after`; None is every team."""
 
     async def add(self, record: KeyRecord) -> None:
         """Keep a new record. Raises ValueError where its id or its digest is taken."""
 
     async def replace(self, record: KeyRecord) -> bool:
-        """Put a record in the place of the one with its id; return whether there was one."""
+        """Put a record in the place of the one with its id, and return whether that was done.
+
+        It is done only where the stored record still has the revision that this one was made from,
+        so that no change is lost: on False, read it again. `last_used_at` is left as it is stored.
+        Raises ValueError where the digest is another record's.
+        """
 
     async def touch(self, used: Mapping[str, datetime]) -> None:
         """Note when keys (by id) were last used; an earlier time than the one noted is dropped."""
 
-    async def changed_since(self, mark: str | None) -> tuple[Collection[str], str]:
+    async def changed_since(self, mark: str | None) -> tuple[Collection[str] | None, str]:
         """Return the digests of records written since a mark, and the mark to ask with next time.
 
         With None, return no digests and the present mark. A digest may come twice, none may be
         missed, however transactions overlap; the digest that a record had before it was replaced
-        counts as written. `touch` is no such write.
+        counts as written. `touch` is no such write. None in place of the digests means that the
+        store cannot tell (the mark is too old, or the store is another one by now): any record may
+        have been written.
         """
 
     async def aclose(self) -> None:
