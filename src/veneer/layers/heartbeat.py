@@ -102,7 +102,8 @@ class _Stream:
 
     async def send(self, message: Message) -> None:
         """Pass a message on, after a heartbeat under way."""
-        if self._beat is not None:
+        # Another may begin between the end of the first and our waking up.
+        while self._beat is not None:
             await asyncio.shield(self._beat)
         if message["type"] == "http.response.start":
             await self._send_start(message)
@@ -140,11 +141,11 @@ class _Stream:
             return
         if self._timer is not None:
             self._timer.cancel()
+        await self._send(message)
         if streaming and endpoint_of(self._scope) is not None:
             self._streaming = True
             self._last = self._loop.time()
             self._timer = self._loop.call_later(self._interval, self._tick)
-        await self._send(message)
 
     def _note(self, body: bytes) -> None:
         """Remember when bytes went out, how they ended, and whether events have ids."""
