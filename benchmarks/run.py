@@ -42,7 +42,7 @@ def main() -> int:
                 failed.append(name)
         facts = msgspec.json.encode(machine.describe())
         (RESULTS / "machine.json").write_bytes(msgspec.json.format(facts, indent=1) + b"\n")
-    report.write(RESULTS, HOME / "README.md")
+    report.write(RESULTS, BENCHMARKS, HOME / "README.md")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -12,21 +12,26 @@ from rig.processes import TICK
 DISTURBED = 0.1
 ATTEMPTS = 3
 
+# Seconds without much of them that are waited for before a sample, and for how long.
+PAUSE = 0.5
+PATIENCE = 5.0
+
 # The metric under which a sample keeps what others took.
 OTHERS = "others"
 
 
 def calm(run: Callable[[], Mapping[str, float]]) -> dict[str, float]:
-    """Take a sample; where others disturbed it, take it again, and return the least disturbed.
+    """Take a sample when others are calm, or patience is at an end.
 
-    What others took (in cores) is added to it.
+    Where they disturbed it, it is taken again, and the least disturbed counts. What others took (in
+    cores) is added to it.
     """
     samples: list[dict[str, float]] = []
     while len(samples) < ATTEMPTS:
-        busy, ours, started = busy_seconds(), own_seconds(), time.monotonic()
+        wait()
+        before, started = others_seconds(), time.monotonic()
         found = run()
-        took = time.monotonic() - started
-        others = (busy_seconds() - busy - (own_seconds() - ours)) / took
+        others = (others_seconds() - before) / (time.monotonic() - started)
         samples.append({**found, OTHERS: max(0.0, others)})
         if others < DISTURBED:
             break
@@ -34,15 +39,21 @@ def calm(run: Callable[[], Mapping[str, float]]) -> dict[str, float]:
     return min(samples, key=lambda sample: sample[OTHERS])
 
 
-def busy_seconds() -> float:
-    """Return the CPU time that all cores have worked, stolen time included (proc(5))."""
-    with Path("/proc/stat").open() as lines:
-        user, nice, system, _, _, irq, softirq, steal = map(int, lines.readline().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / TICK
+def wait() -> None:
+    """Wait until others are calm, but not for long."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        before = others_seconds()
+        time.sleep(PAUSE)
+        if others_seconds() - before < DISTURBED * PAUSE:
+            return
 
 
-def own_seconds() -> float:
-    """Return the CPU time of this process and of all that it has started, ended ones included."""
+def others_seconds() -> float:
+    """Return the CPU time of all processes but this one and those that it has started (proc(5)).
+
+    That of processes which have ended is with their parents, so the sum does not lose it.
+    """
     parents: dict[int, int] = {}
     used: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
@@ -55,7 +66,7 @@ def own_seconds() -> float:
         parents[int(entry.name)] = int(after_name[1])
         used[int(entry.name)] = sum(map(int, after_name[11:15]))
     own = os.getpid()
-    return sum(ticks for pid, ticks in used.items() if _descends(pid, own, parents)) / TICK
+    return sum(ticks for pid, ticks in used.items() if not _descends(pid, own, parents)) / TICK
 
 
 def _descends(pid: int, ancestor: int, parents: Mapping[int, int]) -> bool:

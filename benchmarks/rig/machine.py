@@ -17,7 +17,7 @@ def describe() -> dict[str, str]:
     """Return the facts that figures depend on, in the order to show them."""
     facts = {
         "date": time.strftime("%Y-%m-%d"),
-        "commit": _first_line(["git", "-C", str(HOME), "rev-parse", "--short", "HEAD"]),
+        "commit": _commit(),
         "processor": _field("/proc/cpuinfo", "model name", ":"),
         "cores": str(os.cpu_count()),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
@@ -26,9 +26,17 @@ def describe() -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         **{package: _version(package) for package in PACKAGES},
         "nginx": _first_line(["nginx", "-v"]).rpartition("/")[2],
-        "wrk": _first_line(["wrk", "-v"]).removeprefix("wrk ").partition(" [")[0],
+        "wrk": _first_line(["wrk", "-v"])
+        .partition(" [")[0]
+        .rpartition("/")[2]
+        .removeprefix("wrk "),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _commit() -> str:
+    line = _first_line(["git", "-C", str(HOME), "rev-parse", "--short", "HEAD"])
+    return "" if line.startswith("fatal:") else line
 
 
 def _version(package: str) -> str:

@@ -23,17 +23,17 @@ This page is made by `run.py` from the raw figures in `results/`; do not edit it
 Every benchmark answers one question, which its file states. Figures are medians, with the least and
 the greatest of the rounds behind them. One machine on one day: what counts are the ratios, which
 are medians of the ratios of each round, the cases taking turns. A sample that other processes
-disturbed was taken again.
+disturbed was taken again; how much of a core they took in the end stands below each table.
 """
 
 
-def write(results: Path, readme: Path) -> None:
-    """Write the page from the folder of results."""
+def write(results: Path, names: Iterable[str], readme: Path) -> None:
+    """Write the page from the folder of results; `names` is the order of those that are there."""
     machine = msgspec.json.decode((results / "machine.json").read_bytes(), type=dict[str, str])
     found = [
         msgspec.json.decode(file.read_bytes(), type=Result)
-        for file in sorted(results.glob("*.json"))
-        if file.name != "machine.json"
+        for file in (results / f"{name}.json" for name in names)
+        if file.exists()
     ]
     parts = [
         INTRODUCTION,
@@ -84,11 +84,7 @@ def cells(result: Result, case: str, columns: Sequence[Column]) -> list[str]:
     for column in columns:
         values = result.samples[case].get(column.metric, [])
         if values:
-            low, middle, high = (
-                f"{value:,.{column.digits}f}"
-                for value in (min(values), median(values), max(values))
-            )
-            found.append(f"{middle} ({low} to {high})")
+            found.append(spread(values, column.digits))
         else:
             found.append("")
         if column.ratio_to is None:
@@ -101,6 +97,14 @@ def cells(result: Result, case: str, columns: Sequence[Column]) -> list[str]:
         else:
             found.append("")
     return found
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Return the median, with the least and the greatest where there are several values."""
+    low, middle, high = (
+        f"{value:,.{digits}f}" for value in (min(values), median(values), max(values))
+    )
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
 
 
 def disturbance(result: Result) -> str:

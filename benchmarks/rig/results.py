@@ -79,15 +79,17 @@ class Result(msgspec.Struct, kw_only=True):
         return (self.doc or "").strip().partition("\n\n")[2].strip()
 
 
-def alternate(cases: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int) -> Samples:
+def alternate(
+    cases: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int, *, watched: bool = True
+) -> Samples:
     """Run every case once a round, in turns, so that a noisy moment does not hit one case alone.
 
-    A sample that other processes disturbed is taken again, as `calm` says.
+    Where it is `watched`, a sample that other processes disturbed is taken again, as `calm` says.
     """
     samples: Samples = {name: {} for name in cases}
     for index in range(rounds):
         for name, run in cases.items():
-            found = calm(run)
+            found = calm(run) if watched else run()
             for metric, value in found.items():
                 samples[name].setdefault(metric, []).append(value)
             shown = ", ".join(f"{metric} {value:.6g}" for metric, value in found.items())
