@@ -59,7 +59,8 @@ class Layer:
             if known is None or Client not in known:
                 await self._own(scope, receive, send)
                 return
-            await self._prepare(scope)
+            if not self._ready or self._lifetime is not None:
+                await self._prepare(scope)
             await self.handle(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.handle_websocket(scope, receive, send)

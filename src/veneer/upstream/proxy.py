@@ -248,30 +248,42 @@ class Upstream:
         """
         headers = to_client(response.headers)
         kind = fields.get(headers, b"content-type")
+        streaming = kind is not None and fields.is_event_stream(fields.media_type(kind))
         start = {"type": "http.response.start", "status": response.status, "headers": headers}
         body = b""
-        started = False
-        if kind is not None and fields.is_event_stream(fields.media_type(kind)):
-            await send(start)
-            started = True
-        try:
-            while not response.ended:
+        if not (streaming or response.ended):
+            try:
                 body = await response.read()
-                if not started:
-                    await send(start)
-                    started = True
-                if not response.ended:
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-                    body = b""
-        except TransportError as error:
-            logger.warning("%s broke off: %s: %s", self.name, type(error).__name__, error)
-            if started:
-                raise BrokenResponseError(str(error)) from error
-            await error_for(error)(scope, receive, send)
+            except TransportError as error:
+                self._broke_off(error)
+                await error_for(error)(scope, receive, send)
+                return
+        await send(start)
+        if response.ended:
+            await send({"type": "http.response.body", "body": body})
             return
-        if not started:
-            await send(start)
-        await send({"type": "http.response.body", "body": body})
+        if body:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        pumping = pump(response, send)
+        try:
+            # In a task of its own a part wakes that task's few frames, here those of all layers.
+            await (asyncio.create_task(pumping) if streaming else pumping)
+        except TransportError as error:
+            self._broke_off(error)
+            raise BrokenResponseError(str(error)) from error
+
+    def _broke_off(self, error: TransportError) -> None:
+        logger.warning("%s broke off: %s: %s", self.name, type(error).__name__, error)
+
+
+async def pump(response: Response, send: Send) -> None:
+    """Send the parts of a body as they come, and its end with the last of them."""
+    while True:
+        body = await response.read()
+        more = not response.ended
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+        if not more:
+            return
 
 
 def _seconds(retry_after: bytes | None) -> float | None:
