@@ -397,6 +397,14 @@ def test_an_error_of_the_upstream_ends_its_stream(operation: str, error: bytes) 
     assert relay.complete
 
 
+def test_an_error_behind_the_finish_chunk_is_out_at_once_and_unedited() -> None:
+    relay = relay_of(edits=receipt())
+    error = event({"error": {"message": "no"}})
+    assert relay.feed(chunk(finish="stop")) == b""
+    assert relay.feed(error) == chunk(finish="stop") + error
+    assert relay.close() == b""
+
+
 def test_a_null_error_is_none() -> None:
     relay = relay_of()
     relay.feed(event({"error": None, "choices": []}))

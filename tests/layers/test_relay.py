@@ -26,6 +26,7 @@ from tests.layers.streams import (
     members,
     usage_chunk,
 )
+from veneer.client import ClientDisconnectedError
 from veneer.edits import Edits
 from veneer.errors import BrokenResponseError
 from veneer.facts import Relayed, Usage
@@ -718,6 +719,14 @@ async def test_an_app_that_returns_because_its_client_left_is_no_failure() -> No
         await task
     assert exchange.body == CHAT[0]
     assert probe.relayed == Relayed(stream=True, observed=True, complete=False, events=1)
+
+
+async def test_a_client_that_left_gets_no_answer() -> None:
+    probe = stack(Script(CHAT[0], ClientDisconnectedError(), headers=SSE))
+    exchange = await call(stream=True).run(probe)
+    assert exchange.body == CHAT[0]
+    assert probe.relayed is not None
+    assert not probe.relayed.complete
 
 
 async def test_messages_of_extensions_pass() -> None:

@@ -326,8 +326,8 @@ async def test_an_upload_does_not_run_ahead_of_the_upstream() -> None:
         exchange.receive = receive  # type: ignore[method-assign] # a body without end
         await exchange.run(upstream)
     assert exchange.status == 504
-    # What the sockets' buffers hold, and not much more.
-    assert taken < 16_000_000
+    # What the sockets' buffers hold (Linux lets them grow to dozens of MB), and not much more.
+    assert taken < 64_000_000
 
 
 async def test_a_client_that_stops_in_its_upload_is_told_and_its_connection_closed() -> None:
@@ -741,7 +741,7 @@ async def test_a_slow_reader_slows_the_upstream_down() -> None:
         exchange = chat()
         task = asyncio.create_task(upstream(exchange.scope, exchange.receive, send))
         await asyncio.wait_for(stuck.wait(), 10)
-        assert offered < 16_000_000
+        assert offered < 64_000_000
         task.cancel()
         await asyncio.wait({task})
 

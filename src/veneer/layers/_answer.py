@@ -114,17 +114,12 @@ class Answer:
             await error(self._scope, self._receive, self._send)
             return False
         stream = self._stream
-        if stream is None:
-            return True
-        last = stream.give_up()
-        if stream.failed:
-            if last:
-                await self._send({"type": "http.response.body", "body": last, "more_body": True})
+        if stream is None or stream.failed:
             return True
         if self._told:
-            await self._send({"type": "http.response.body", "body": last})
+            await self._send({"type": "http.response.body", "body": b""})
             return False
-        last += error.event(self._scope, self._operation)
+        last = stream.give_up() + error.event(self._scope, self._operation, stream.events)
         await self._send({"type": "http.response.body", "body": last, "more_body": True})
         return True
 

@@ -192,7 +192,7 @@ class StreamRelay:
         if self._edits.model is not None:
             event = self._with_model(event, self._edits.model)
         self._finished = self._finished or (self._holds and has_finish(data))
-        if self._finished:
+        if self._finished and not self.failed:
             self._held = event
             return held
         return held + event

@@ -71,12 +71,7 @@ class RelayMiddleware(Layer):
         inject = self._inject_usage and needs_usage(call, edits)
         below = observable(scope)
         if inject:
-            try:
-                below = asking_for_usage(below, client_of(scope, receive))
-            except splice.DuplicateMemberError as error:
-                twice = f"The member '{error.name}' stands twice."
-                await Error(Kind.INVALID_JSON, twice, param=error.name)(scope, receive, send)
-                return
+            below = asking_for_usage(below, client_of(scope, receive))
         asked = Asked(call=call, edits=edits, limit=self._max_observed, withhold_usage=inject)
         await self._relay(Answer(scope, receive, send, asked), below, receive)
 
@@ -119,8 +114,7 @@ def needs_usage(call: Call, edits: Edits) -> bool:
 def asking_for_usage(scope: Scope, client: Client) -> Scope:
     """Return the scope of a request whose stream is to tell its usage.
 
-    Options that are no object stay: their error is the upstream's to find. Raises
-    `DuplicateMemberError` where the options name one twice.
+    Options that are no object stay: their error is the upstream's to find.
     """
     body = client.kept
     options = splice.value(body, ("stream_options",))
