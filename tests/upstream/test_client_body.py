@@ -64,11 +64,12 @@ async def test_a_chunked_body_has_no_length() -> None:
     assert not isinstance(body.content, bytes)
 
 
-async def test_without_framing_there_is_no_body_in_http_1() -> None:
-    async def never() -> dict[str, object]:
-        raise AssertionError
-
-    assert await read_client_body(http_scope(), never) == ClientBody(b"")
+async def test_a_request_without_a_body_is_read_to_its_end_from_where_its_client_is_watched() -> (
+    None
+):
+    asked = exchange()
+    assert await body_of(asked) == ClientBody(b"")
+    assert asked._inbox == []
 
 
 async def test_http_2_frames_bodies_without_these_fields() -> None:

@@ -619,9 +619,11 @@ def bare(upstream: Upstream) -> Any:
 
 
 @pytest.mark.parametrize("wrap", [bare, Owning])
-@pytest.mark.parametrize("answer", [b"", SSE + chunked(EVENT)])
+@pytest.mark.parametrize(
+    ("asking", "answer"), [(chat, b""), (get, b""), (chat, SSE + chunked(EVENT))]
+)
 async def test_when_the_client_leaves_the_upstream_connection_is_closed(
-    wrap: Callable[[Upstream], Any], answer: bytes
+    wrap: Callable[[Upstream], Any], asking: Callable[[], Exchange], answer: bytes
 ) -> None:
     closed: asyncio.Queue[float] = asyncio.Queue()
     asked = asyncio.Semaphore(0)
@@ -637,7 +639,7 @@ async def test_when_the_client_leaves_the_upstream_connection_is_closed(
     async with proxy(script) as (upstream, _):
         # A machine that is busy elsewhere gets a second chance.
         while min(delays, default=PROMPT) >= PROMPT and len(delays) < 5:
-            exchange = chat()
+            exchange = asking()
             async with running(wrap(upstream), exchange) as task, asyncio.timeout(5):
                 await asked.acquire()
                 if answer:

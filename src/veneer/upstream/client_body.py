@@ -44,9 +44,7 @@ async def read_client_body(scope: Scope, receive: Receive) -> ClientBody | Error
             if not value.isdigit() or len(value) > MAX_DIGITS:
                 return TWO_LENGTHS
             length = int(value)
-    elif scope["http_version"].startswith("1"):
-        # Later versions frame bodies without these fields.
-        return ClientBody(b"")
+    # Without framing there is no body, but the client is only watched from the end of it on.
     first = await receive()
     if first["type"] == "http.disconnect":
         raise ClientDisconnectedError
