@@ -11,7 +11,9 @@ from veneer.facts import Relayed, RequestFact, RequestId, ResponseFact, Route, U
 from veneer.layer import Layer
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
+from veneer.layers.health import HealthMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
+from veneer.layers.log import LogMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.operations import Endpoint, Operation, endpoint_of
@@ -32,9 +34,11 @@ __all__ = [
     "Error",
     "ErrorMiddleware",
     "HeadersMiddleware",
+    "HealthMiddleware",
     "HeartbeatMiddleware",
     "Kind",
     "Layer",
+    "LogMiddleware",
     "Middleware",
     "Operation",
     "OperationsMiddleware",

@@ -43,10 +43,13 @@ class Error(msgspec.Struct, frozen=True):
             body = b""
         await send({"type": "http.response.body", "body": body})
 
-    def event(self, scope: Scope, operation: str) -> bytes:
-        """Return the event that ends a stream of this operation when it cannot go on."""
+    def event(self, scope: Scope, operation: str, sequence: int = 0) -> bytes:
+        """Return the event that ends a stream of this operation when it cannot go on.
+
+        `sequence` is how many events went before it.
+        """
         dialect, failure = self.in_dialect(scope)
-        return dialect.event(failure, operation)
+        return dialect.event(msgspec.structs.replace(failure, sequence=sequence), operation)
 
     def in_dialect(self, scope: Scope) -> tuple[Dialect, Failure]:
         """Return the request's dialect, and this error in its words."""

@@ -99,6 +99,7 @@ def build_upstream(config: Config) -> Upstream:
             limits=PoolLimits(**msgspec.structs.asdict(table.limits)),
             ssl_context=context if table.transport == "h1" else None,
             client=None if table.transport == "h1" else _httpx_client(table, context),
+            close_client=True,
         )
     except ConfigurationError:
         raise

@@ -24,12 +24,13 @@ class Form(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One failure, ready to be rendered."""
+    """One failure, ready to be rendered; `sequence` counts the events of its stream before it."""
 
     form: Form
     message: str
     param: str | None
     request_id: str | None
+    sequence: int = 0
 
     @property
     def said(self) -> str:

@@ -68,7 +68,7 @@ def render_body(failure: Failure) -> bytes:
 def render_event(failure: Failure, operation: str) -> bytes:
     """Render the event that ends a broken stream: flat and named in the Responses API."""
     if operation == "responses":
-        event = {**_members(failure), "type": "error"}
+        event = {**_members(failure), "type": "error", "sequence_number": failure.sequence}
         return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
     return b"data: " + render_body(failure) + b"\n\n"
 

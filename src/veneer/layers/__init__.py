@@ -1,0 +1,1 @@
+"""Layers: the middlewares, one a file."""

@@ -1,0 +1,1 @@
+"""Upstreams: what talks to model servers."""

@@ -13,10 +13,10 @@ def split_url(url: str) -> tuple[str, bytes]:
     Raises ValueError, with a sentence that says how to mend it, for what is no base URL.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no upstream: give a URL such as http://localhost:8000/v1.")
     if parts.username is not None or parts.password is not None:
         raise ValueError("Credentials do not belong into the upstream's URL: use api_key.")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no upstream: give a URL such as http://localhost:8000/v1.")
     if parts.query or parts.fragment:
         raise ValueError("The upstream's URL is a base: leave out what follows '?' or '#'.")
     if not _PATH.fullmatch(parts.path):

@@ -66,7 +66,8 @@ class Upstream:
     token in Authorization, bare in any other field. `allow` names operations beyond the default
     ones, as for `OperationsMiddleware`. `client` is an `httpx.AsyncClient`, or one of its
     interface, to be used instead of our own HTTP/1.1; then `timeouts` apply, while `limits` and
-    `ssl_context` are the client's own affair. `name` is what logs call this upstream.
+    `ssl_context` are the client's own affair, and `close_client` says that it is ours to close.
+    `name` is what logs call this upstream.
 
     Raises ValueError for a URL or a key that cannot be used.
     """
@@ -85,6 +86,7 @@ class Upstream:
         limits: PoolLimits | None = None,
         ssl_context: SSLContext | None = None,
         client: Any = None,
+        close_client: bool = False,
     ) -> None:
         origin, base = split_url(url)
         self.name = name
@@ -98,7 +100,9 @@ class Upstream:
         self._transport: Transport
         timeouts = timeouts or Timeouts()
         if client is not None:
-            self._transport = HttpxTransport(client, origin, timeouts=timeouts)
+            self._transport = HttpxTransport(
+                client, origin, timeouts=timeouts, close_client=close_client
+            )
         else:
             self._transport = H1Transport(
                 origin,
