@@ -153,6 +153,12 @@ def test_a_browser_shows_its_key_among_the_subprotocols() -> None:
     assert offered == ["realtime", "openai-beta.realtime-v1"]
 
 
+def test_a_list_of_subprotocols_may_have_empty_items() -> None:
+    offer = (b"sec-websocket-protocol", b"realtime,, openai-insecure-api-key.abc,")
+    found, _ = BROWSER.read_websocket({"headers": [offer]})
+    assert found == Shown("abc", [(b"sec-websocket-protocol", b"realtime")])
+
+
 def test_where_a_key_was_the_only_subprotocol_the_field_is_gone() -> None:
     found, offered = BROWSER.read_websocket(handshake("openai-insecure-api-key.abc"))
     assert (found, offered) == (Shown("abc", [HOST]), [])

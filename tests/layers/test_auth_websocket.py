@@ -49,10 +49,18 @@ class Realtime:
         await send({"type": "websocket.close"})
 
 
+def guarded(app: Realtime) -> AuthMiddleware:
+    return AuthMiddleware(app, verifier=Keys(), credentials=CREDENTIALS, public=["/open"])
+
+
 async def connect(
-    app: Realtime, *headers: tuple[bytes, bytes], path: str = "/v1/realtime", **more: Any
+    app: Realtime | AuthMiddleware,
+    *headers: tuple[bytes, bytes],
+    path: str = "/v1/realtime",
+    **more: Any,
 ) -> list[Message]:
     """Return what the server is sent for a handshake."""
+    layer = guarded(app) if isinstance(app, Realtime) else app
     offered = [v.decode().split(", ") for n, v in headers if n == b"sec-websocket-protocol"]
     scope = {
         "type": "websocket",
@@ -72,7 +80,6 @@ async def connect(
         assert not inbox, "nothing may be sent before the handshake was received"
         sent.append(message)
 
-    layer = AuthMiddleware(app, verifier=Keys(), credentials=CREDENTIALS, public=["/open"])
     await layer(scope, receive, send)
     return sent
 
@@ -84,6 +91,14 @@ async def test_a_known_key_is_let_in_without_its_credential() -> None:
     [scope] = app.scopes
     assert facts.get(scope, Principal) is WRITER
     assert scope["headers"] == [(b"host", b"x")]
+
+
+async def test_the_first_handshake_starts_the_layer_and_the_next_finds_it_started() -> None:
+    app = Realtime()
+    layer = guarded(app)
+    for _ in range(2):
+        await connect(layer, (b"authorization", b"Bearer writer"))
+    assert len(app.scopes) == 2
 
 
 async def test_a_browser_may_show_its_key_as_a_subprotocol() -> None:

@@ -41,12 +41,14 @@ class TokenError(ValueError):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What a token says of itself; none of it is proved."""
+    """What a token says of itself; none of it is true unless `signature` is one of `signed`."""
 
     algorithm: str
     key_id: str | None
     type: str | None
     claims: Mapping[str, Any]
+    signed: bytes
+    signature: bytes
 
 
 def read_token(text: str) -> Token:
@@ -56,14 +58,15 @@ def read_token(text: str) -> Token:
         raise TokenError("it has not three parts")
     header = read_object(_decoded(parts[0]))
     claims = read_object(_decoded(parts[1]))
-    _decoded(parts[2])
+    signature = _decoded(parts[2])
     # An extension that has to be understood is not (RFC 7515 §4.1.11); `b64` is one (RFC 7797 §6).
     if "crit" in header or "b64" in header:
         raise TokenError("it needs an extension")
     algorithm = _text(header, "alg")
     if algorithm is None:
         raise TokenError("it has no algorithm")
-    return Token(algorithm, _text(header, "kid"), _text(header, "typ"), claims)
+    signed = f"{parts[0]}.{parts[1]}".encode()
+    return Token(algorithm, _text(header, "kid"), _text(header, "typ"), claims, signed, signature)
 
 
 def read_object(data: bytes) -> dict[str, Any]:

@@ -92,14 +92,13 @@ class Jwks:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Fetch the first set beside the start, and end what is under way at the end."""
-        self._fetch()
+        first = self._fetch()
         try:
             yield
         finally:
-            fetching, self._fetching = self._fetching, None
-            if fetching is not None:
-                fetching.cancel()
-                await asyncio.wait({fetching})
+            last, self._fetching = self._fetching or first, None
+            last.cancel()
+            await asyncio.wait({last})
             client, self._client = self._client, self._given
             if client is not None and client is not self._given:
                 await client.aclose()
