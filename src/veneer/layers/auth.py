@@ -88,8 +88,8 @@ class AuthMiddleware(Layer):
         super().__init__(app)
         self._verifier = verifier
         self._credentials = Credentials(credentials)
-        self._public = Paths(public, option="public")
-        self._admin = Paths(admin, option="admin")
+        self._public = Paths(public, option="public") or None
+        self._admin = Paths(admin, option="admin") or None
         self._peers = Peers(trusted_proxies)
         self._guesses = guesses or Guesses()
         self._models_enforced = any(
@@ -109,7 +109,7 @@ class AuthMiddleware(Layer):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its principal and without its credential, or refuse it."""
-        if self._public and self._public.certainly_hold(scope):
+        if self._public is not None and self._public.certainly_hold(scope):
             facts.put(scope, PUBLIC)
             await self.app(scope, receive, send)
             return
@@ -127,7 +127,7 @@ class AuthMiddleware(Layer):
 
     async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do the same for a WebSocket, before it is accepted."""
-        if self._public.certainly_hold(scope):
+        if self._public is not None and self._public.certainly_hold(scope):
             facts.put(scope, PUBLIC)
             await self.app(scope, receive, send)
             return
@@ -156,7 +156,7 @@ class AuthMiddleware(Layer):
             answer = await self._verify_in_turn(scope, credential)
         if isinstance(answer, Denial):
             return self._refusal(scope, answer)
-        if self._admin and self._admin.hold(scope):
+        if self._admin is not None and self._admin.hold(scope):
             return scopes.admin_refusal(answer) or answer
         if answer.models is not None and not self._models_enforced:
             logger.error(
