@@ -15,23 +15,24 @@ from veneer.auth.verifier import Denial
 from veneer.facts import Principal
 from veneer.keys.token import new_token
 
-KEYS = 3
+KEYS = 2
 GRACE = 20.0
 NOON = datetime.fromtimestamp(NOW, UTC)
 TOKENS = [new_token() for _ in range(KEYS)]
 
+# What goes wrong shows in uses after waits, and most often in one key with a life of its own.
+NUMBERS = st.sampled_from([0, 0, 0, 1])
 STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("create"), st.integers(0, KEYS - 1)),
-        st.tuples(st.just("revoke"), st.integers(0, KEYS - 1)),
-        st.tuples(st.just("expire"), st.integers(0, KEYS - 1)),
-        st.tuples(st.just("use"), st.integers(0, KEYS - 1)),
-        st.tuples(st.just("poll"), st.just(0)),
-        st.tuples(st.just("flush"), st.just(0)),
-        st.tuples(st.just("down"), st.just(0)),
-        st.tuples(st.just("up"), st.just(0)),
-        st.tuples(st.just("wait"), st.integers(1, 9)),
+    st.tuples(
+        st.sampled_from(
+            ["use"] * 4
+            + ["wait"] * 4
+            + ["revoke"] * 2
+            + ["create", "expire", "poll", "flush", "down", "up"]
+        ),
+        NUMBERS,
     ),
+    min_size=10,
     max_size=40,
 )
 
@@ -62,7 +63,7 @@ async def play(steps: list[tuple[str, int]], max_entries: int) -> None:
     """Take the steps, and compare every use with the model."""
     bench = Bench(store=Store(), grace=GRACE, max_entries=max_entries)
     model = Model(bench)
-    for step, number in steps:
+    for step, number in [("create", 0), ("use", 0), *steps]:
         if step == "create" and model.now(number) is Denial.UNKNOWN:
             await bench.key(f"key_{number}", token=TOKENS[number])
             model.become(number, f"key_{number}")
@@ -75,7 +76,7 @@ async def play(steps: list[tuple[str, int]], max_entries: int) -> None:
         elif step == "use":
             await use(bench, model, number)
         elif step == "wait":
-            bench.monotonic.now += number
+            bench.monotonic.now += (7.0, 2.0)[number]
         else:
             await befall(bench, step)
 
@@ -105,16 +106,17 @@ async def use(bench: Bench, model: Model, number: int) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(STEPS, st.sampled_from([1, 2, 20]))
+@given(STEPS, st.sampled_from([1, 20]))
 def test_no_answer_is_older_than_it_may_be(steps: list[tuple[str, int]], max_entries: int) -> None:
     asyncio.run(play(steps, max_entries))
 
 
 OVERLAPPING = st.lists(
     st.tuples(
-        st.sampled_from(["create", "revoke", "ask", "poll", "answer", "use"]),
-        st.integers(0, KEYS - 1),
+        st.sampled_from(["create", "revoke", "ask", "ask", "poll", "poll", "answer", "use"]),
+        NUMBERS,
     ),
+    min_size=10,
     max_size=40,
 )
 
@@ -124,6 +126,7 @@ async def overlap(steps: list[tuple[str, int]]) -> None:
     bench = Bench(grace=GRACE)
     model = Model(bench)
     asking: list[asyncio.Task[Principal | Denial]] = []
+    await bench.keys.refresh()
     for step, number in steps:
         if step == "create" and model.now(number) is Denial.UNKNOWN:
             await bench.key(f"key_{number}", token=TOKENS[number])
