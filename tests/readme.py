@@ -1,25 +1,31 @@
 """The parts of the README that are made from the code; `python -m tests.readme` writes them."""
 
 import re
+from functools import partial
 from pathlib import Path
 
+from veneer.auth.stored import StoredKeys
 from veneer.config import Config
 from veneer.config.build import layers
 from veneer.config.reference import reference
+from veneer.keys.peppers import MIN_LENGTH, Peppers
 from veneer.layer import Layer
 from veneer.stack import Stack
+from veneer.stores.memory import MemoryKeyStore
 from veneer.wiring import chain
 
 README = Path(__file__).parent.parent / "README.md"
 
 
 def layers_table() -> str:
-    """Return the table of the layers that a default configuration stacks."""
+    """Return the table of the layers that a configuration with keys stacks."""
 
     async def app(scope: object, receive: object, send: object) -> None:
         """Stand at the foot of the stack."""
 
-    stacked = [part for part in chain(Stack(layers(Config()), app)) if isinstance(part, Layer)]
+    keys = StoredKeys(MemoryKeyStore(), Peppers({"": bytes(MIN_LENGTH)}, current=""))
+    stack = Stack(layers(Config(), verifier=keys), app)
+    stacked = [part for part in chain(stack) if isinstance(part, Layer)]
     lines = ["| layer | what it does | reads | writes |", "|---|---|---|---|"]
     for layer in stacked:
         first = (type(layer).__doc__ or "").partition("\n")[0]
@@ -37,11 +43,15 @@ def made(text: str) -> str:
     for name, part in (("layers", layers_table()), ("options", reference())):
         text = re.sub(
             rf"(<!-- {name} -->\n).*(<!-- /{name} -->)",
-            lambda found, part=part: f"{found[1]}\n{part}\n{found[2]}",
+            partial(_between, part),
             text,
             flags=re.DOTALL,
         )
     return text
+
+
+def _between(part: str, found: re.Match[str]) -> str:
+    return f"{found[1]}\n{part}\n{found[2]}"
 
 
 def blocks(language: str) -> list[str]:

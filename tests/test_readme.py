@@ -35,6 +35,7 @@ async def test_the_stack_of_the_first_screen_runs() -> None:
 
 def test_the_configuration_shown_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPSTREAM_API_KEY", "sk-test")
+    monkeypatch.setenv("VENEER_PEPPER", "0" * 64)
     for block in readme.blocks("toml"):
         build(parse(tomllib.loads(block)))
 
@@ -46,7 +47,7 @@ def test_every_veneer_command_shown_is_one() -> None:
         for line in block.splitlines()
     ]
     shown = [shlex.split(command) for command in commands if command.startswith("veneer ")]
-    assert {command[1] for command in shown} == {"demo", "serve"}
+    assert {command[1] for command in shown} == {"demo", "serve", "keys"}
     for command in shown:
         parser().parse_args(command[1:])
 

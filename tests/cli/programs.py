@@ -120,8 +120,10 @@ class Connection:
         return self.received
 
 
-def get(port: int, path: str) -> bytes:
+def get(port: int, path: str, *, key: str | None = None) -> bytes:
     """Return the whole response to a GET on a connection of its own."""
+    shown = "" if key is None else f"authorization: Bearer {key}\r\n"
+    head = f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{shown}\r\n"
     with Connection(port) as connection:
-        connection.send(b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path.encode())
+        connection.send(head.encode())
         return connection.rest()

@@ -22,7 +22,10 @@ def test_a_good_file_is_in_order_and_its_secrets_stay_unsaid(
     monkeypatch.setenv("KEY", "sk-1")
     assert check(tmp_path, GOOD) == 0
     said = capsys.readouterr()
-    assert said.out == f"{tmp_path / 'veneer.toml'} is in order.\n"
+    assert said.out == (
+        f"{tmp_path / 'veneer.toml'} is in order.\n"
+        "It has no keys for callers: give veneer serve a --store, or --no-auth.\n"
+    )
     assert "sk-1" not in said.out + said.err
 
 
@@ -65,10 +68,10 @@ def test_wrong_arguments_are_said_in_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_help_says_that_there_are_no_keys_yet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_says_how_to_make_the_first_key(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
-    assert "not asked for a key yet" in capsys.readouterr().out
+    assert "veneer keys create" in capsys.readouterr().out
 
 
 def test_the_version_is_printed(
@@ -96,7 +99,9 @@ def test_workers_need_fork(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.platform", "win32")
-    assert main(["serve", "--upstream", "http://127.0.0.1:9/v1", "--workers", "2"]) == 2
+    assert (
+        main(["serve", "--upstream", "http://127.0.0.1:9/v1", "--workers", "2", "--no-auth"]) == 2
+    )
     assert "several workers need fork" in capsys.readouterr().err
 
 

@@ -45,10 +45,24 @@ def test_the_python_of_the_greeting_works(demo: Program) -> None:
     assert done.stdout.strip()
 
 
+def key_of(demo: Program) -> str:
+    """Return the key of the greeting."""
+    return demo.said(r"\n    (vnr_\w+)\n")
+
+
+def test_its_key_is_needed(demo: Program) -> None:
+    assert get(demo.port, "/v1/models").startswith(b"HTTP/1.1 401 ")
+    assert get(demo.port, "/v1/models", key=key_of(demo)).startswith(b"HTTP/1.1 200 ")
+    assert get(demo.port, "/v1/models", key=key_of(demo) + "0").startswith(b"HTTP/1.1 401 ")
+
+
 def test_each_call_leaves_a_line_under_the_greeting(demo: Program) -> None:
-    assert get(demo.port, "/v1/models?key=secret").startswith(b"HTTP/1.1 200 ")
-    line = demo.said(r"\n(time=\S+ request_id=req_\S+ method=GET operation=models .*)\n")
-    assert "status=200" in line
+    answer = get(demo.port, "/v1/models?key=secret", key=key_of(demo))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    line = demo.said(
+        r"\n(time=\S+ request_id=req_\S+ method=GET operation=models .*status=200.*)\n"
+    )
+    assert key_of(demo) not in line
     assert "secret" not in demo.out + demo.err
 
 

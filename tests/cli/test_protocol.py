@@ -32,7 +32,7 @@ def server() -> Iterator[Program]:
         upstream.release.set()
         path = Path(folder) / "veneer.toml"
         path.write_text(CONFIG.format(url=upstream.url))
-        with program("serve", "--config", str(path)) as running:
+        with program("serve", "--no-auth", "--config", str(path)) as running:
             yield running
 
 

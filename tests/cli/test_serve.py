@@ -46,7 +46,9 @@ def accepts(port: int) -> bool:
 def test_calls_reach_the_upstream_with_its_key_and_leave_a_line(upstream: HeldUpstream) -> None:
     upstream.release.set()
     arguments = ["--upstream", upstream.url, "--port", "0", "--log-format", "json"]
-    with program("serve", *arguments, "--api-key", "env:KEY", KEY="sk-upstream") as running:
+    with program(
+        "serve", "--no-auth", *arguments, "--api-key", "env:KEY", KEY="sk-upstream"
+    ) as running:
         with Connection(running.port) as connection:
             connection.send(post(stream=True))
             answer = connection.until(DONE)
@@ -61,9 +63,11 @@ def test_calls_reach_the_upstream_with_its_key_and_leave_a_line(upstream: HeldUp
 
 
 def test_readiness_follows_the_upstream(upstream: HeldUpstream) -> None:
-    with program("serve", "--upstream", upstream.url, "--port", "0") as running:
+    with program("serve", "--no-auth", "--upstream", upstream.url, "--port", "0") as running:
         assert get(running.port, "/readyz").startswith(b"HTTP/1.1 200 ")
-    with program("serve", "--upstream", "http://127.0.0.1:9/v1", "--port", "0") as running:
+    with program(
+        "serve", "--no-auth", "--upstream", "http://127.0.0.1:9/v1", "--port", "0"
+    ) as running:
         answer = get(running.port, "/readyz")
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"not reachable" in answer
@@ -71,7 +75,7 @@ def test_readiness_follows_the_upstream(upstream: HeldUpstream) -> None:
 
 
 def test_calls_under_way_are_finished_and_idle_connections_closed(upstream: HeldUpstream) -> None:
-    with program("serve", "--upstream", upstream.url, "--port", "0") as running:
+    with program("serve", "--no-auth", "--upstream", upstream.url, "--port", "0") as running:
         port = running.port
         with Connection(port) as idle, Connection(port) as busy:
             idle.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -92,7 +96,7 @@ def test_calls_that_outlast_their_grace_end_with_one_error(
     upstream: HeldUpstream, tmp_path: Path
 ) -> None:
     config = toml(tmp_path, f'[serve]\ngrace = 0.2\nport = 0\n[upstream]\nurl = "{upstream.url}"')
-    with program("serve", "--config", config) as running:
+    with program("serve", "--no-auth", "--config", config) as running:
         with Connection(running.port) as stream, Connection(running.port) as plain:
             stream.send(post(stream=True))
             stream.until(EVENT)
@@ -114,7 +118,7 @@ def test_calls_that_outlast_their_grace_end_with_one_error(
 
 
 def test_a_second_signal_does_not_wait(upstream: HeldUpstream) -> None:
-    with program("serve", "--upstream", upstream.url, "--port", "0") as running:
+    with program("serve", "--no-auth", "--upstream", upstream.url, "--port", "0") as running:
         with Connection(running.port) as stream:
             stream.send(post(stream=True))
             stream.until(EVENT)
@@ -129,7 +133,7 @@ def test_a_second_signal_does_not_wait(upstream: HeldUpstream) -> None:
 
 def test_readiness_goes_before_the_listener(upstream: HeldUpstream, tmp_path: Path) -> None:
     config = toml(tmp_path, f'[serve]\ndrain = 30\nport = 0\n[upstream]\nurl = "{upstream.url}"')
-    with program("serve", "--config", config) as running:
+    with program("serve", "--no-auth", "--config", config) as running:
         assert get(running.port, "/readyz").startswith(b"HTTP/1.1 200 ")
         running.stop()
         end = time.monotonic() + PATIENCE
@@ -141,7 +145,7 @@ def test_readiness_goes_before_the_listener(upstream: HeldUpstream, tmp_path: Pa
 
 
 def test_a_client_that_leaves_is_no_error(upstream: HeldUpstream) -> None:
-    with program("serve", "--upstream", upstream.url, "--port", "0") as running:
+    with program("serve", "--no-auth", "--upstream", upstream.url, "--port", "0") as running:
         with Connection(running.port) as stream:
             stream.send(post(stream=True))
             stream.until(EVENT)
@@ -158,15 +162,8 @@ def test_a_client_that_leaves_is_no_error(upstream: HeldUpstream) -> None:
         (["--upstream", "http://x", "--port", "70000"], r"\[serve\] port must be a whole number"),
         (["--upstream", "http://x", "--workers", "0"], r"\[serve\] workers must be a whole number"),
         (["--upstream", "http://x", "--port", "x"], "argument --port: invalid int value: 'x'"),
-        (["--upstream", "http://x", "--host", "0.0.0.0"], "there are no keys for callers yet"),
-        (
-            ["--upstream", "http://x", "--host", "203.0.113.1", "--no-auth"],
-            "no address of this mac",
-        ),
-        (
-            ["--upstream", "http://x", "--host", "no.invalid", "--no-auth"],
-            "'no.invalid' is not kno",
-        ),
+        (["--upstream", "http://x", "--host", "203.0.113.1"], "no address of this machine"),
+        (["--upstream", "http://x", "--host", "no.invalid"], "'no.invalid' is not known"),
         (["--upstream", "http://x", "--api-key", "sk-secret"], "never the secret itself"),
         (["--upstream", "http://x", "--api-key", "env:NONE_SUCH"], "NONE_SUCH is not set"),
         (["--config", "/none/veneer.toml"], "cannot be read: No such file"),
@@ -176,7 +173,7 @@ def test_a_client_that_leaves_is_no_error(upstream: HeldUpstream) -> None:
 def test_what_cannot_be_started_is_refused_with_one_sentence(
     arguments: list[str], sentence: str
 ) -> None:
-    with program("serve", *arguments) as running:
+    with program("serve", "--no-auth", *arguments) as running:
         assert running.wait() == 2
         assert re.search(sentence, running.err)
         assert running.err.startswith("veneer")
@@ -184,7 +181,16 @@ def test_what_cannot_be_started_is_refused_with_one_sentence(
         assert "sk-secret" not in running.err
 
 
-def test_every_address_may_be_served_once_it_is_meant(upstream: HeldUpstream) -> None:
-    arguments = ["--upstream", upstream.url, "--port", "0", "--host", "0.0.0.0", "--no-auth"]
-    with program("serve", *arguments) as running:
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_without_keys_nothing_is_served_unless_that_is_meant(host: str) -> None:
+    with program("serve", "--upstream", "http://x", "--host", host) as running:
+        assert running.wait() == 2
+        assert running.err.startswith("veneer: callers need keys: make the first with `veneer keys")
+        assert "--no-auth" in running.err
+        assert running.err.count("\n") == 1
+
+
+def test_every_address_may_be_served(upstream: HeldUpstream) -> None:
+    arguments = ["--upstream", upstream.url, "--port", "0", "--host", "0.0.0.0"]
+    with program("serve", "--no-auth", *arguments) as running:
         assert get(running.port, "/healthz").startswith(b"HTTP/1.1 200 ")

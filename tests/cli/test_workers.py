@@ -47,7 +47,17 @@ def alive(pid: int) -> bool:
 
 
 def serve(upstream: HeldUpstream, *arguments: str) -> tuple[str, ...]:
-    return ("serve", "--upstream", upstream.url, "--port", "0", "--workers", "2", *arguments)
+    return (
+        "serve",
+        "--no-auth",
+        "--upstream",
+        upstream.url,
+        "--port",
+        "0",
+        "--workers",
+        "2",
+        *arguments,
+    )
 
 
 def test_calls_are_finished_when_the_parent_is_stopped(upstream: HeldUpstream) -> None:

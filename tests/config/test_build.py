@@ -21,7 +21,7 @@ from veneer import (
 )
 from veneer.config import Config, build, build_upstream, parse
 from veneer.config.build import _layer, layers
-from veneer.config.tables import Table
+from veneer.config.table import Table
 from veneer.layers.log import LogMiddleware
 from veneer.wiring import chain
 

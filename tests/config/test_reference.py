@@ -14,9 +14,18 @@ def test_a_type_without_words_has_no_description() -> None:
 
 def test_the_reference_has_every_table_and_says_what_options_take() -> None:
     text = reference()
-    for table in ("serve", "upstream", "upstream.timeouts", "headers", "log", "relay"):
+    for table in (
+        "serve",
+        "upstream",
+        "upstream.timeouts",
+        "headers",
+        "log",
+        "auth",
+        "[auth.keys]",
+    ):
         assert f"### `[{table}]`\n" in text
     assert "| `port` | a whole number from 0 to 65535 | `8080` | Port" in text
     assert "| `url` | a string |  | Base URL" in text
+    assert "| `id` | a string that is not empty | needed | What logs" in text
     assert "None" not in text
     assert text.endswith("|\n")

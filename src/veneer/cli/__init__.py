@@ -1,4 +1,4 @@
-"""The command line: `veneer demo`, `veneer serve`, `veneer check`.
+"""The command line: `veneer demo`, `veneer serve`, `veneer keys`, `veneer check`.
 
 Each command is a module with a `run(arguments)` that returns the exit code; it is imported when it
 is called for, so that `veneer --help` waits for none of them.
@@ -18,7 +18,9 @@ USAGE = 2
 INTERRUPTED = 130
 
 # The commands, and the module that each cannot do without beyond the base install.
-COMMANDS = MappingProxyType({"demo": "uvicorn", "serve": "uvicorn", "check": "msgspec"})
+COMMANDS = MappingProxyType(
+    {"demo": "uvicorn", "serve": "uvicorn", "keys": "msgspec", "check": "msgspec"}
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from veneer.cli.keys_arguments import add_keys, add_store
+
 SERVE = """\
 Serve the API of an OpenAI-compatible server through the layers.
 
-Callers are not asked for a key yet: whoever reaches the port may call, at the expense of the
-upstream key. So serving on anything but loopback is refused unless --no-auth says that this is
-meant.
+Callers need a key. The first is made so, and served so:
+
+  export VENEER_PEPPER=$(openssl rand -hex 32)     # keep it: keys are worth nothing without it
+  veneer keys create --store sqlite:///veneer.db --name me
+  veneer serve --store sqlite:///veneer.db --upstream URL
+
+Without keys, whoever reaches the port may call, at the expense of the upstream key: --no-auth says
+that this is meant.
 """
 
 
@@ -47,7 +54,7 @@ def parser() -> ArgumentParser:
     )
     root.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     commands = root.add_subparsers(dest="command", required=True, metavar="command")
-    _add_demo(commands.add_parser("demo", help="try it: the layers around a demo model, no keys"))
+    _add_demo(commands.add_parser("demo", help="try it: the layers around a demo model"))
     _add_serve(
         commands.add_parser(
             "serve",
@@ -56,6 +63,7 @@ def parser() -> ArgumentParser:
             formatter_class=RawDescriptionHelpFormatter,
         )
     )
+    add_keys(commands.add_parser("keys", help="make, list and end the keys of callers"))
     _add_check(commands.add_parser("check", help="validate a veneer.toml"))
     return root
 
@@ -80,11 +88,8 @@ def _add_serve(serve: ArgumentParser) -> None:
         help="where the upstream's key is; without it, the client's own goes through",
     )
     serve.add_argument("--log-format", choices=("text", "json"), help="form of the log (text)")
-    serve.add_argument(
-        "--no-auth",
-        action="store_true",
-        help="ask callers for no key; needed beyond loopback, as there are no keys yet",
-    )
+    add_store(serve)
+    serve.add_argument("--no-auth", action="store_true", help="ask callers for no key")
 
 
 def _add_check(check: ArgumentParser) -> None:

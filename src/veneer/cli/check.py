@@ -4,6 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from veneer.config import build, load
+from veneer.config.auth import asks_for_keys
 from veneer.config.reference import reference
 
 
@@ -13,6 +14,9 @@ def run(given: Namespace) -> int:
         print(reference(), end="")
         return 0
     path = Path(given.file or "veneer.toml")
-    build(load(path))
+    config = load(path)
+    build(config)
     print(f"{path} is in order.")
+    if not asks_for_keys(config.auth):
+        print("It has no keys for callers: give veneer serve a --store, or --no-auth.")
     return 0

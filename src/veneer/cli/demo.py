@@ -1,13 +1,19 @@
-"""`veneer demo`: the layers around a demo model, in one process, without keys."""
+"""`veneer demo`: the layers around a demo model, in one process, with a key of its own."""
 
+import asyncio
+import os
 from argparse import Namespace
 from socket import socket
 
+from veneer.auth.stored import StoredKeys
 from veneer.cli import logs, server
 from veneer.cli.listen import base_url, listen
 from veneer.config import build, parse
 from veneer.demo import DEFAULT_MODELS, DemoServer
+from veneer.keys.issuer import Issuer, KeyFields
+from veneer.keys.peppers import MIN_LENGTH, Peppers
 from veneer.layers.health import HealthMiddleware
+from veneer.stores.memory import MemoryKeyStore
 from veneer.wiring import ConfigurationError
 
 PORT = 8080
@@ -19,9 +25,14 @@ A demo model (no real one: its answers are made from your words) is served at
 
     {url}
 
+for whoever has this key, which is as short-lived as the demo:
+
+    {key}
+
 Try it with curl:
 
     curl -N {url}/chat/completions \\
+      -H 'Authorization: Bearer {key}' \\
       -H 'Content-Type: application/json' \\
       -d '{{"model": "{model}", "stream": true,
            "messages": [{{"role": "user", "content": "Hello!"}}]}}'
@@ -30,7 +41,7 @@ or with Python (pip install openai):
 
     from openai import OpenAI
 
-    client = OpenAI(base_url="{url}", api_key="none-needed")
+    client = OpenAI(base_url="{url}", api_key="{key}")
     answer = client.chat.completions.create(
         model="{model}",
         messages=[{{"role": "user", "content": "Hello!"}}],
@@ -45,14 +56,23 @@ def run(given: Namespace) -> int:
     """Serve the demo until told to stop; raises `ConfigurationError` where that cannot begin."""
     flags = {"host": given.host} | ({} if given.port is None else {"port": given.port})
     config = parse({}, {"serve": flags})
-    app = HealthMiddleware(build(config, DemoServer(event_interval=EVENT_INTERVAL)))
+    keys, key = _first_key()
+    app = HealthMiddleware(build(config, DemoServer(event_interval=EVENT_INTERVAL), verifier=keys))
     listener = _listen(config.serve.host, given.port)
     logs.configure()
     print(
-        GREETING.format(url=base_url(listener), model=DEFAULT_MODELS[0].id),
+        GREETING.format(url=base_url(listener), key=key, model=DEFAULT_MODELS[0].id),
         flush=True,
     )
     return server.run(app, config, listener)
+
+
+def _first_key() -> tuple[StoredKeys, str]:
+    """Return a store's keys, of which there is one, and that one."""
+    store = MemoryKeyStore()
+    peppers = Peppers({"demo": os.urandom(MIN_LENGTH)}, current="demo")
+    issued = asyncio.run(Issuer(store, peppers).create(KeyFields(name="demo")))
+    return StoredKeys(store, peppers), issued.token
 
 
 def _listen(host: str, port: int | None) -> socket:

@@ -6,21 +6,31 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from veneer.cli import logs, server
-from veneer.cli.listen import base_url, is_loopback, listen
+from veneer.cli.keys import auth_overrides
+from veneer.cli.listen import base_url, listen
 from veneer.config import Config, build, build_upstream, load, parse
+from veneer.config.auth import asks_for_keys
+from veneer.config.auth_tables import AuthTable
 from veneer.layers.health import HealthMiddleware
 from veneer.wiring import ConfigurationError
+
+NO_KEYS = (
+    "callers need keys: make the first with `veneer keys create --store sqlite:///veneer.db --name "
+    "me` and serve with --store sqlite:///veneer.db, or say --no-auth if whoever reaches the port "
+    "may call."
+)
 
 
 def run(given: Namespace) -> int:
     """Serve until told to stop; raises `ConfigurationError` where that cannot begin."""
     config = configuration(given)
-    if not (given.no_auth or is_loopback(config.serve.host)):
-        raise ConfigurationError(
-            f"there are no keys for callers yet, so whoever reaches {config.serve.host} could "
-            "call: listen on 127.0.0.1, or say --no-auth if that is meant."
-        )
+    if given.no_auth:
+        config = msgspec.structs.replace(config, auth=AuthTable())
+    elif not asks_for_keys(config.auth):
+        raise ConfigurationError(NO_KEYS)
     upstream = build_upstream(config)
     app = HealthMiddleware(build(config, upstream), ready=upstream.reachable)
     workers = config.serve.workers
@@ -50,7 +60,7 @@ def configuration(given: Namespace) -> Config:
         "serve": {"host": given.host, "port": given.port, "workers": given.workers},
         "log": {"format": given.log_format},
     }
-    overrides: dict[str, dict[str, Any]] = {
+    overrides: dict[str, dict[str, Any]] = auth_overrides(given) | {
         table: {key: value for key, value in options.items() if value is not None}
         for table, options in flags.items()
     }

@@ -10,9 +10,12 @@ import msgspec
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from veneer.auth.verifier import Verifier
+from veneer.config.auth import build_verifier
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
 from veneer.dialects import OPENAI, Dialect
+from veneer.layers.auth import AuthMiddleware
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
@@ -26,17 +29,19 @@ from veneer.upstream.transport import PoolLimits, Timeouts
 from veneer.wiring import ConfigurationError
 
 
-def build(config: Config, app: ASGIApp | None = None) -> Stack:
+def build(config: Config, app: ASGIApp | None = None, *, verifier: Verifier | None = None) -> Stack:
     """Return the stack that a configuration describes, around `app` or else its upstream.
 
+    `verifier` stands in for what `[auth]` says of keys; without either, nobody is asked for one.
     Secrets are read here. Raises `ConfigurationError` that names the table where a value cannot be
     used.
     """
-    return Stack(layers(config), build_upstream(config) if app is None else app)
+    below = build_upstream(config) if app is None else app
+    return Stack(layers(config, verifier=verifier or build_verifier(config.auth)), below)
 
 
-def layers(config: Config) -> list[Middleware]:
-    """Return the layers in their order, outermost first."""
+def layers(config: Config, *, verifier: Verifier | None = None) -> list[Middleware]:
+    """Return the layers in their order, outermost first; a verifier has keys asked for."""
     headers, heartbeat, operations = config.headers, config.heartbeat, config.operations
     found = [
         _layer(
@@ -50,8 +55,7 @@ def layers(config: Config) -> list[Middleware]:
     ]
     if config.log.enabled:
         found.append(_layer("log", LogMiddleware, format=config.log.format))
-    return [
-        *found,
+    found += [
         _layer(
             "heartbeat",
             HeartbeatMiddleware,
@@ -59,6 +63,20 @@ def layers(config: Config) -> list[Middleware]:
             early_start=heartbeat.early_start,
         ),
         _layer("errors", ErrorMiddleware),
+    ]
+    if verifier is not None:
+        found.append(
+            _layer(
+                "auth",
+                AuthMiddleware,
+                verifier=verifier,
+                credentials=config.auth.credentials,
+                public=config.auth.public,
+                trusted_proxies=config.auth.trusted_proxies,
+            )
+        )
+    return [
+        *found,
         _layer(
             "operations",
             OperationsMiddleware,

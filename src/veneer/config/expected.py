@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import inspect
 
-from veneer.config.tables import HIDDEN
+from veneer.config.table import HIDDEN
 
 
 def expected(kind: Any) -> str:
@@ -50,6 +50,8 @@ def _words(info: inspect.Type) -> str:
         case inspect.UnionType():
             kinds = [kind for kind in info.types if not isinstance(kind, inspect.NoneType)]
             words = ", or ".join(map(_words, kinds))
+        case inspect.DictType():
+            words = f"a table, each value {_words(info.value_type)}"
         case inspect.LiteralType():
             words = " or ".join(f'"{value}"' for value in info.values)
         case inspect.IntType():

@@ -9,14 +9,29 @@ from typing import Any
 import msgspec
 
 from veneer.config.expected import expected, holds_nan, marks
-from veneer.config.secret import anchored, is_reference
-from veneer.config.tables import FILE, HIDDEN, Config, Table
+from veneer.config.inner import Inner, inner_table
+from veneer.config.secret import anchored, anchored_store, is_reference
+from veneer.config.table import FILE, HIDDEN, STORE, Table
+from veneer.config.tables import Config
 from veneer.wiring import ConfigurationError
 
 Document = Mapping[str, Any]
 
 # What is longer is cut where it is shown.
 MAX_SHOWN = 60
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where in a document a table stands, as sentences have it; `number` counts those of a list."""
+
+    path: str = ""
+    many: bool = False
+    number: int = 0
+
+    def __str__(self) -> str:
+        if not self.many:
+            return f"[{self.path}]"
+        return f"[[{self.path}]] number {self.number}" if self.number else f"[[{self.path}]]"
 
 
 def load(path: Path, overrides: Document | None = None) -> Config:
@@ -48,36 +63,57 @@ def parse(
     `ConfigurationError` with a line for each thing that is wrong.
     """
     problems: list[str] = []
-    options = _read(Config, document, "", folder, problems)
-    _merge(options, _read(Config, overrides or {}, "", None, problems))
+    options = _read(Config, document, Place(), folder, problems)
+    _merge(options, _read(Config, overrides or {}, Place(), None, problems))
     if problems:
         raise ConfigurationError("\n".join(problems))
     return msgspec.convert(options, Config)
 
 
 def _read(
-    table: type[Table], given: Document, name: str, folder: Path | None, problems: list[str]
+    table: type[Table], given: Document, place: Place, folder: Path | None, problems: list[str]
 ) -> dict[str, Any]:
     """Return the options of a table, each checked by itself; what is wrong goes to `problems`."""
     options: dict[str, Any] = {}
     fields = {field.name: field for field in msgspec.structs.fields(table)}
     for key, value in given.items():
         if key not in fields:
-            problems.append(_unknown(key, name, fields))
+            problems.append(_unknown(key, place, fields))
             continue
         kind = fields[key].type
-        if isinstance(kind, type) and issubclass(kind, Table):
-            inner = f"{name}.{key}" if name else key
-            if isinstance(value, dict):
-                options[key] = _read(kind, value, inner, folder, problems)
-            else:
-                problems.append(f"[{inner}] is a table: give its options as key = value below it.")
+        inner = inner_table(kind)
+        if inner is not None:
+            below = Place(f"{place.path}.{key}" if place.path else key, inner.many)
+            options[key] = _inner(inner, value, below, folder, problems)
         else:
             try:
                 options[key] = _option(kind, value, folder)
             except ValueError as error:
-                problems.append(f"[{name}] {key} {error}")
+                problems.append(f"{place} {key} {error}")
+    problems.extend(
+        f"{place} needs {key!r}: {expected(field.type)}."
+        for key, field in fields.items()
+        if field.required and key not in given
+    )
     return options
+
+
+def _inner(
+    inner: Inner, given: Any, place: Place, folder: Path | None, problems: list[str]
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return the options of a table inside a table, or of each in a list of them."""
+    if not inner.many:
+        if isinstance(given, dict):
+            return _read(inner.table, given, place, folder, problems)
+        problems.append(f"{place} is a table: give its options as key = value below it.")
+        return {}
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        problems.append(f"{place} is a list of tables: put that above the options of each.")
+        return []
+    return [
+        _read(inner.table, item, Place(place.path, many=True, number=number), folder, problems)
+        for number, item in enumerate(given, 1)
+    ]
 
 
 def _option(kind: Any, value: Any, folder: Path | None) -> Any:
@@ -95,7 +131,9 @@ def _option(kind: Any, value: Any, folder: Path | None) -> Any:
     try:
         value = msgspec.convert(value, kind)
     except msgspec.ValidationError:
-        raise ValueError(f"must be {expected(kind)}, not {_shown(value)}.") from None
+        # What stands for the URL of a store may be one with a password.
+        instead = "" if STORE in found else f", not {_shown(value)}"
+        raise ValueError(f"must be {expected(kind)}{instead}.") from None
     if folder is None:
         return value
     if HIDDEN in found:
@@ -104,6 +142,8 @@ def _option(kind: Any, value: Any, folder: Path | None) -> Any:
             if isinstance(value, list)
             else anchored(value, folder)
         )
+    if STORE in found:
+        return anchored_store(value, folder)
     return str(folder / value) if FILE in found else value
 
 
@@ -115,10 +155,10 @@ def _merge(options: dict[str, Any], overrides: Document) -> None:
             options[key] = value
 
 
-def _unknown(key: str, table: str, known: Iterable[str]) -> str:
+def _unknown(key: str, place: Place, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(key, list(known), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(known)}."
-    return f"[{table}] has no {key!r}{hint}" if table else f"There is no table [{key}]{hint}"
+    return f"{place} has no {key!r}{hint}" if place.path else f"There is no table [{key}]{hint}"
 
 
 def _shown(value: Any) -> str:

@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
 from veneer.config.expected import description, expected
-from veneer.config.tables import Config, Table
+from veneer.config.inner import inner_table
+from veneer.config.table import Table
+from veneer.config.tables import Config
 
 
 def reference() -> str:
@@ -26,11 +27,13 @@ def undocumented() -> list[str]:
 
 
 def tables(table: type[Table], name: str = "") -> Iterator[tuple[str, type[Table]]]:
-    """Yield a table and those inside it, with their names in the file."""
+    """Yield a table and those inside it, by their names; one that may be repeated has brackets."""
     yield name, table
     for field in msgspec.structs.fields(table):
-        if _is_table(field.type):
-            yield from tables(field.type, f"{name}.{field.name}" if name else field.name)
+        inner = inner_table(field.type)
+        if inner is not None:
+            path = f"{name}.{field.name}" if name else field.name
+            yield from tables(inner.table, f"[{path}]" if inner.many else path)
 
 
 def _lines(config: type[Table], name: str) -> Iterator[str]:
@@ -47,14 +50,12 @@ def _lines(config: type[Table], name: str) -> Iterator[str]:
 
 
 def _options(table: type[Table]) -> list[msgspec.structs.FieldInfo]:
-    return [field for field in msgspec.structs.fields(table) if not _is_table(field.type)]
-
-
-def _is_table(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Table)
+    return [field for field in msgspec.structs.fields(table) if inner_table(field.type) is None]
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.required:
+        return "needed"
     default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     if default is None:
         return ""

@@ -9,26 +9,13 @@ import msgspec
 from msgspec import Meta
 
 from veneer.call import MAX_BODY
+from veneer.config.auth_tables import AuthTable
+from veneer.config.table import FILE, Count, Seconds, Secret, Table, Wait
 from veneer.layers.relay import MAX_OBSERVED
 from veneer.upstream.transport import PoolLimits, Timeouts
 
 _TIMEOUTS = Timeouts()
 _LIMITS = PoolLimits()
-
-# A mark for types; what it marks is never shown.
-HIDDEN = "hidden"
-# A mark for types: a file, whose path is taken from where the configuration lies.
-FILE = "file"
-
-Secret = Annotated[str, Meta(extra={HIDDEN: True})]
-# A day is for ever where a stream is concerned, and clocks of event loops have an end.
-Seconds = Annotated[float, Meta(gt=0, le=86400)]
-Wait = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """A table of options; it has no others."""
 
 
 class ServeTable(Table, frozen=True):
@@ -140,7 +127,7 @@ class UpstreamTable(Table, frozen=True):
         Meta(
             description="Key that the server is shown in place of whatever the client sent: "
             "`env:NAME` or `file:PATH`; of several, each takes its turn. Without one, the client's "
-            "own goes through.",
+            "own goes through, unless `[auth]` asks for keys of its own.",
         ),
     ] = None
     api_key_header: Annotated[
@@ -191,7 +178,7 @@ class HeadersTable(Table, frozen=True):
             description='Origins whose scripts may call, such as `["https://chat.example.com"]`; '
             '`["*"]` for all. Empty: no CORS.'
         ),
-    ] = []
+    ] = msgspec.field(default_factory=list)
 
 
 class LogTable(Table, frozen=True):
@@ -230,7 +217,7 @@ class OperationsTable(Table, frozen=True):
             'paths below the base such as `["/rerank"]`; what they store upstream, all callers '
             "share."
         ),
-    ] = []
+    ] = msgspec.field(default_factory=list)
     max_body: Annotated[Count, Meta(description="Bytes that a JSON body may have, else 413.")] = (
         MAX_BODY
     )
@@ -263,5 +250,6 @@ class Config(Table, frozen=True):
     headers: HeadersTable = msgspec.field(default_factory=HeadersTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
     heartbeat: HeartbeatTable = msgspec.field(default_factory=HeartbeatTable)
+    auth: AuthTable = msgspec.field(default_factory=AuthTable)
     operations: OperationsTable = msgspec.field(default_factory=OperationsTable)
     relay: RelayTable = msgspec.field(default_factory=RelayTable)

@@ -1,0 +1,199 @@
+"""`veneer keys`: makes and ends keys in a store."""
+
+import asyncio
+import getpass
+import os
+import sys
+from argparse import Namespace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from veneer.cli.keys_fields import duration, fields_of
+from veneer.cli.keys_output import (
+    as_json,
+    print_json,
+    print_record,
+    print_secret,
+    print_table,
+)
+from veneer.config import load, parse
+from veneer.config.auth import open_store, read_peppers
+from veneer.config.auth_tables import AuthTable
+from veneer.config.secret import is_reference, read_secret
+from veneer.keys.issuer import Issued, Issuer
+from veneer.keys.peppers import MIN_LENGTH, Peppers
+from veneer.keys.record import KeyRecord
+from veneer.keys.store import KeyStore, StoreUnavailableError
+from veneer.wiring import ConfigurationError
+
+T = TypeVar("T")
+
+# Seconds: a person waits longer than a call does, for the writes of others or for new tables.
+TIMEOUT = 15.0
+PAGE = 500
+# A key is 512 characters at most; a file given by mistake is not read whole.
+MAX_SECRET = 4096
+
+
+def run(given: Namespace) -> int:
+    """Do what is asked of the store; raises `ConfigurationError` where that cannot be done."""
+    table = auth_overrides(given)
+    auth = (load(Path(given.config), table) if given.config else parse({}, table)).auth
+    if auth.store is None:
+        raise ConfigurationError(
+            "no store is named: give --store sqlite:///veneer.db, or --config with a file whose "
+            "[auth] has a store."
+        )
+    try:
+        asyncio.run(ACTIONS[given.action](given, auth))
+    except StoreUnavailableError as error:
+        raise ConfigurationError(f"the store does not answer: {error}.") from error
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    return 0
+
+
+def auth_overrides(given: Namespace) -> dict[str, dict[str, Any]]:
+    """Return the table that `--store` and `--pepper` stand for."""
+    table: dict[str, Any] = {}
+    if given.store is not None:
+        table["store"] = given.store
+    if given.pepper is not None:
+        table["peppers"] = [{"id": "1", "secret": given.pepper}]
+    return {"auth": table}
+
+
+async def create(given: Namespace, auth: AuthTable) -> None:
+    """Make a key and show it."""
+    fields = fields_of(given, datetime.now(UTC))
+    async with _issuer(auth) as issuer:
+        issued = await issuer.create(fields)
+    _show_issued(issued, given, f"The key {issued.record.id} is made.")
+
+
+async def import_key(given: Namespace, auth: AuthTable) -> None:
+    """Take over a key that exists already."""
+    if given.stray:
+        raise ConfigurationError(
+            "a key does not belong on a command line, where others can see it: give it on standard "
+            "input, or say where it is with --secret env:NAME or file:PATH."
+        )
+    fields = fields_of(given, datetime.now(UTC))
+    token = _token(given.secret)
+    async with _issuer(auth) as issuer:
+        record = await issuer.import_token(token, fields)
+    _show(record, given)
+
+
+async def list_keys(given: Namespace, auth: AuthTable) -> None:
+    """List the keys of a store, or of a team."""
+    records: list[KeyRecord] = []
+    async with _opened(auth) as store:
+        page: Sequence[KeyRecord] = await store.list(team=given.team, limit=PAGE)
+        while page:
+            records += page
+            page = await store.list(team=given.team, after=page[-1].id, limit=PAGE)
+    now = datetime.now(UTC)
+    if given.json:
+        print_json([as_json(record, now) for record in records])
+    elif records:
+        print_table(records, now)
+    else:
+        print("There are no keys.", file=sys.stderr)
+
+
+async def show(given: Namespace, auth: AuthTable) -> None:
+    """Show all that is known of a key."""
+    async with _opened(auth) as store:
+        record = await store.get(given.id)
+    _show(_found(record, given.id), given)
+
+
+async def rotate(given: Namespace, auth: AuthTable) -> None:
+    """Make a key like another, which ends after an overlap."""
+    overlap = duration(given.overlap)
+    async with _issuer(auth) as issuer:
+        issued = await issuer.rotate(given.id, overlap=overlap)
+    issued = _found(issued, given.id)
+    sentence = (
+        f"The key {issued.record.id} is made; {given.id} works for another {given.overlap} at most."
+    )
+    _show_issued(issued, given, sentence)
+
+
+async def revoke(given: Namespace, auth: AuthTable) -> None:
+    """End a key now."""
+    # No digest is made when a key is ended: who is in a hurry need not find the pepper first.
+    unused = Peppers({"": os.urandom(MIN_LENGTH)}, current="")
+    async with _opened(auth) as store:
+        record = _found(await Issuer(store, unused).revoke(given.id), given.id)
+    if given.json:
+        _show(record, given)
+    else:
+        print(f"The key {record.id} ({record.shown}) is revoked.")
+
+
+ACTIONS = {
+    "create": create,
+    "import": import_key,
+    "list": list_keys,
+    "show": show,
+    "rotate": rotate,
+    "revoke": revoke,
+}
+
+
+@asynccontextmanager
+async def _opened(auth: AuthTable) -> AsyncIterator[KeyStore]:
+    store = open_store(auth, timeout=TIMEOUT)
+    try:
+        yield store
+    finally:
+        await store.aclose()
+
+
+@asynccontextmanager
+async def _issuer(auth: AuthTable) -> AsyncIterator[Issuer]:
+    peppers = read_peppers(auth)
+    async with _opened(auth) as store:
+        yield Issuer(store, peppers, prefix=auth.prefix)
+
+
+def _found(value: T | None, key_id: str) -> T:
+    if value is None:
+        raise ConfigurationError(f"there is no key {key_id!r} in this store.")
+    return value
+
+
+def _show(record: KeyRecord, given: Namespace) -> None:
+    now = datetime.now(UTC)
+    if given.json:
+        print_json(as_json(record, now))
+    else:
+        print_record(record, now)
+
+
+def _show_issued(issued: Issued, given: Namespace, sentence: str) -> None:
+    if given.json and not given.quiet:
+        print_json({**as_json(issued.record, datetime.now(UTC)), "secret": issued.token})
+    else:
+        print_secret(issued.token, sentence, quiet=given.quiet)
+
+
+def _token(reference: str | None) -> str:
+    """Return the key that is to be taken over, from where it is."""
+    if reference is not None:
+        if not is_reference(reference):
+            raise ConfigurationError("--secret takes env:NAME or file:PATH, never the key itself.")
+        return read_secret(reference, "--secret")
+    if sys.stdin.isatty():
+        return getpass.getpass("Key: ").strip()
+    token = sys.stdin.read(MAX_SECRET).strip()
+    if not token:
+        raise ConfigurationError("there is no key on standard input.")
+    return token

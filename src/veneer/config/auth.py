@@ -1,0 +1,210 @@
+"""Auth as it is configured: from `[auth]` to the verifier that it describes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from veneer.auth.any_of import AnyOf
+from veneer.auth.claims import Claims
+from veneer.auth.jwks import Jwks
+from veneer.auth.jwt import JwtVerifier
+from veneer.auth.static import StaticKeys, digest_of
+from veneer.auth.stored import StoredKeys
+from veneer.auth.verifier import Denial, Verifier
+from veneer.config.auth_tables import (
+    DEFAULT_PEPPER,
+    AuthTable,
+    ClaimsTable,
+    JwtTable,
+    KeyTable,
+    PepperTable,
+)
+from veneer.config.secret import is_reference, read_secret
+from veneer.facts import Principal
+from veneer.keys.peppers import Peppers
+from veneer.keys.store import KeyStore
+from veneer.stores import open_key_store
+from veneer.wiring import ConfigurationError
+
+MEMORY = "memory://"
+DEFAULT_PEPPERS = [PepperTable(id="1", secret=DEFAULT_PEPPER)]
+
+
+def asks_for_keys(table: AuthTable) -> bool:
+    """Whether anything is configured that knows who may call."""
+    return table.store is not None or bool(table.keys) or table.jwt != JwtTable()
+
+
+def build_verifier(table: AuthTable) -> Verifier | None:
+    """Return the verifier that `[auth]` describes; None where nothing in it knows a key.
+
+    Secrets are read here; stores are opened, and not yet connected to. Raises `ConfigurationError`
+    that names the table where a value cannot be used.
+    """
+    verifiers: list[Verifier] = []
+    if table.keys:
+        verifiers.append(_static_keys(table.keys))
+    if table.store is not None:
+        verifiers.append(_stored_keys(table))
+    if table.jwt != JwtTable():
+        verifiers.append(_tokens(table.jwt))
+    if not verifiers:
+        return None
+    return verifiers[0] if len(verifiers) == 1 else AnyOf(verifiers)
+
+
+def open_store(table: AuthTable, *, timeout: float = 2.0) -> KeyStore:
+    """Return the store that `[auth] store` names, of which no call takes longer than `timeout`.
+
+    Raises `ConfigurationError`, with no part of a URL that was read from elsewhere.
+    """
+    if table.store is None:
+        raise ConfigurationError(
+            "[auth] store is not set: give the URL of a store of keys, such as sqlite:///veneer.db."
+        )
+    if is_reference(table.store):
+        url = read_secret(table.store, "[auth] store")
+    else:
+        url = table.store
+        if _holds_password(url):
+            raise ConfigurationError(
+                "[auth] store has a password in it: put the URL into an environment variable or a "
+                "file, and name that as env:NAME or file:PATH."
+            )
+    if url == MEMORY:
+        raise ConfigurationError(
+            "[auth] store cannot be memory://, which every process has empty and to itself: give "
+            "sqlite:///veneer.db, or a postgresql:// URL."
+        )
+    try:
+        return open_key_store(url, timeout=timeout)
+    except ValueError as error:
+        raise ConfigurationError(f"[auth] store: {error}") from error
+
+
+def read_peppers(table: AuthTable) -> Peppers:
+    """Return the peppers that `[[auth.peppers]]` name; raises as `build_verifier` does."""
+    tables = table.peppers or DEFAULT_PEPPERS
+    secrets: dict[str, bytes] = {}
+    for pepper in tables:
+        if pepper.id in secrets:
+            raise ConfigurationError(
+                f"[[auth.peppers]] has the id {pepper.id!r} twice: give each its own."
+            )
+        secrets[pepper.id] = _read_pepper(pepper).encode()
+    try:
+        return Peppers(secrets, current=table.current_pepper or tables[-1].id)
+    except ValueError as error:
+        raise ConfigurationError(f"[[auth.peppers]] {error}") from error
+
+
+class _OwnKeys:
+    """Keys of a store that nobody else uses: it is closed after them."""
+
+    def __init__(self, keys: StoredKeys, store: KeyStore) -> None:
+        self._keys = keys
+        self._store = store
+
+    async def verify(self, credential: str) -> Principal | Denial:
+        """Return whose key this is."""
+        return await self._keys.verify(credential)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Hold the keys open, and the store around them."""
+        try:
+            async with self._keys.lifespan():
+                yield
+        finally:
+            await self._store.aclose()
+
+
+def _stored_keys(table: AuthTable) -> Verifier:
+    peppers = read_peppers(table)
+    store = open_store(table)
+    try:
+        keys = StoredKeys(store, peppers, prefix=table.prefix, grace=table.grace)
+    except ValueError as error:
+        raise ConfigurationError(f"[auth] {error}") from error
+    return _OwnKeys(keys, store)
+
+
+def _read_pepper(pepper: PepperTable) -> str:
+    try:
+        return read_secret(pepper.secret, f"[[auth.peppers]] {pepper.id!r}")
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{str(error).rstrip('.')}: make one with `openssl rand -hex 32`, and keep it, as the "
+            "keys in the store are worth nothing without it."
+        ) from error
+
+
+def _static_keys(tables: list[KeyTable]) -> StaticKeys:
+    pairs = [(_digest(table), _principal(table)) for table in tables]
+    try:
+        return StaticKeys(pairs)
+    except ValueError as error:
+        raise ConfigurationError(f"[[auth.keys]] {error}") from error
+
+
+def _digest(table: KeyTable) -> str:
+    if table.secret is not None and table.digest is None:
+        return digest_of(read_secret(table.secret, f"[[auth.keys]] secret of {table.id!r}"))
+    if table.digest is not None and table.secret is None:
+        return table.digest
+    raise ConfigurationError(
+        f"[[auth.keys]] {table.id!r} needs either a secret (env:NAME or file:PATH) or a digest."
+    )
+
+
+def _principal(table: KeyTable) -> Principal:
+    return Principal(
+        id=table.id,
+        name=table.id,
+        team=table.team,
+        user=table.user,
+        scopes=frozenset(table.scopes),
+        operations=None if table.operations is None else frozenset(table.operations),
+        models=None if table.models is None else tuple(table.models),
+        limits=table.limits,
+        budgets=table.budgets,
+        tags=tuple(table.tags),
+    )
+
+
+def _tokens(table: JwtTable) -> JwtVerifier:
+    if table.issuer is None or table.audience is None or table.jwks_url is None:
+        raise ConfigurationError("[auth.jwt] needs all of issuer, audience and jwks_url.")
+    try:
+        return JwtVerifier(
+            Jwks(table.jwks_url),
+            issuer=table.issuer,
+            audience=table.audience,
+            algorithms=table.algorithms,
+            claims=_claims(table.claims),
+            types=table.types,
+            leeway=table.leeway,
+        )
+    except ConfigurationError:
+        raise
+    except ValueError as error:
+        raise ConfigurationError(f"[auth.jwt] {error}") from error
+
+
+def _claims(table: ClaimsTable) -> Claims:
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in msgspec.structs.asdict(table).items()
+    }
+    return Claims(**given | {"granted": frozenset(table.granted)})
+
+
+def _holds_password(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True
+    return parts.password is not None or "password" in parse_qs(parts.query)
