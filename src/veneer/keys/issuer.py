@@ -124,7 +124,10 @@ class Issuer:
             # It was revoked meanwhile, and must not live on in a successor.
             await self.revoke(issued.record.id)
             raise
-        return None if ended is None else issued
+        if ended is None:
+            await self.revoke(issued.record.id)
+            return None
+        return issued
 
     async def revoke(self, key_id: str) -> KeyRecord | None:
         """End a key now; None for no such key. One that was revoked before keeps its time."""

@@ -1,0 +1,85 @@
+"""Fields of keys: each that cannot be is refused under its own name."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from veneer.auth import scopes
+from veneer.keys.fields import MAX_ENTRIES, MAX_TEXT, SCOPES, FieldError, KeyFields
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LONG = "x" * (MAX_TEXT + 1)
+
+
+def test_the_scopes_are_those_that_the_auth_layer_knows() -> None:
+    assert SCOPES == scopes.SCOPES
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"team": "ops", "user": "Émile 🙂", "tags": ("ci",)},
+        {"scopes": frozenset(SCOPES)},
+        {"operations": frozenset({"embeddings", "/rerank", "/v1/score"})},
+        {"models": ("gpt-*",)},
+        {"limits": {"requests": "10/minute"}, "budgets": {"month": "20 USD"}},
+        {"not_before": NOW - timedelta(days=1), "expires_at": NOW + timedelta(seconds=1)},
+    ],
+)
+def test_what_can_be_is_returned(members: dict[str, Any]) -> None:
+    fields = KeyFields(name="n" * MAX_TEXT, **members)
+    assert fields.checked(NOW) is fields
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", LONG),
+        ("name", "two\nlines"),
+        ("name", "nul\0"),
+        ("name", "\ud800"),
+        ("team", ""),
+        ("team", "\x1b[31m"),
+        ("user", LONG),
+        ("scopes", frozenset()),
+        ("scopes", frozenset({"root"})),
+        ("scopes", frozenset({"write", "\0"})),
+        ("scopes", frozenset(f"s{n}" for n in range(MAX_ENTRIES + 1))),
+        ("operations", frozenset()),
+        ("operations", frozenset({"chat.completion"})),
+        ("operations", frozenset({"/v1/embeddings"})),
+        ("operations", frozenset({"/a/../b"})),
+        ("operations", frozenset({LONG})),
+        ("models", ()),
+        ("models", ("",)),
+        ("models", ("m",) * (MAX_ENTRIES + 1)),
+        ("tags", ("a", "\0")),
+        ("limits", {"": "10/minute"}),
+        ("limits", {"requests": "\n"}),
+        ("budgets", {"month": LONG}),
+        ("budgets", {f"b{n}": "1" for n in range(MAX_ENTRIES + 1)}),
+        ("not_before", datetime(2026, 3, 1)),  # noqa: DTZ001 - a time without a zone is the case
+        ("not_before", datetime(1, 1, 1, tzinfo=UTC)),
+        ("expires_at", datetime(2027, 3, 1)),  # noqa: DTZ001 - as above
+        ("expires_at", datetime(9999, 12, 31, tzinfo=UTC)),
+        ("expires_at", NOW),
+        ("expires_at", NOW - timedelta(days=1)),
+    ],
+)
+def test_what_cannot_be_is_refused_under_its_name(field: str, value: Any) -> None:
+    members = {"name": "n", field: value}
+    with pytest.raises(FieldError) as raised:
+        KeyFields(**members).checked(NOW)
+    assert raised.value.field == field
+    assert field in str(raised.value) or field == "operations"
+    assert str(raised.value).isprintable()
+
+
+def test_a_key_cannot_end_before_it_begins() -> None:
+    begins = NOW + timedelta(days=2)
+    with pytest.raises(FieldError, match="after not_before") as raised:
+        KeyFields(name="n", not_before=begins, expires_at=begins).checked(NOW)
+    assert raised.value.field == "expires_at"
