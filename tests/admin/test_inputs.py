@@ -80,7 +80,7 @@ async def test_a_long_unknown_name_is_not_repeated_whole() -> None:
 
 
 async def test_a_number_without_end_is_refused() -> None:
-    assert await refused(b'{"count": ' + b"9" * 60000 + b"}") != (None, None)
+    assert await refused(b'{"count": ' + b"9" * 60000 + b"}") == (Kind.INVALID_VALUE, "count")
 
 
 async def test_a_member_that_is_missing_is_named() -> None:
@@ -90,7 +90,7 @@ async def test_a_member_that_is_missing_is_named() -> None:
     exchange = Exchange(http_scope(), [b"{}"])
     error = await read_object(exchange.scope, exchange.receive, Needy)
     assert isinstance(error, Error)
-    assert (error.kind, error.param) == (Kind.INVALID_TYPE, "name") or error.param == "name"
+    assert (error.kind, error.param) == (Kind.INVALID_VALUE, "name")
 
 
 async def test_a_body_has_a_bound() -> None:

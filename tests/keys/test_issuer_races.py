@@ -5,13 +5,17 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.stores.databases import postgresql_schema
 from veneer.keys.issuer import FieldError, Issuer, KeyFields
 from veneer.keys.peppers import Peppers
+from veneer.keys.record import KeyRecord
+from veneer.keys.store import StoreUnavailableError
 from veneer.stores import open_key_store
+from veneer.stores.memory import MemoryKeyStore
 
 PEPPERS = Peppers({"1": b"1" * 32}, current="1")
 
@@ -125,3 +129,75 @@ async def test_two_processes_bring_no_revoked_key_back_and_forget_no_overlap(
         else:
             assert record.id not in live, "nobody was given a key that is revoked"
     await store.aclose()
+
+
+class Meddled(MemoryKeyStore):
+    """A store on which somebody else acts just before every replacement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meddle: list[Any] = []
+
+    async def replace(self, record: KeyRecord) -> bool:
+        """Let the other go first."""
+        if self.meddle:
+            await self.meddle.pop()()
+        return await super().replace(record)
+
+
+async def test_a_key_that_is_revoked_while_it_is_rotated_has_no_successor() -> None:
+    store = Meddled()
+    issuer, other = (Issuer(store, PEPPERS) for _ in range(2))
+    old = await issuer.create(KeyFields(name="n"))
+
+    async def revoke() -> None:
+        await other.revoke(old.record.id)
+
+    store.meddle.append(revoke)
+    with pytest.raises(FieldError, match="has ended"):
+        await issuer.rotate(old.record.id)
+    records = await store.list()
+    assert len(records) == 2
+    assert all(record.revoked_at is not None for record in records)
+
+
+async def test_a_key_that_is_rotated_while_it_is_revoked_stays_revoked() -> None:
+    store = Meddled()
+    issuer, other = (Issuer(store, PEPPERS) for _ in range(2))
+    old = await issuer.create(KeyFields(name="n"))
+
+    async def rotate() -> None:
+        assert await other.rotate(old.record.id)
+
+    store.meddle.append(rotate)
+    revoked = await issuer.revoke(old.record.id)
+    assert revoked is not None
+    assert revoked.revoked_at is not None
+    assert revoked.expires_at is not None, "the overlap is not forgotten either"
+    assert revoked == await store.get(old.record.id)
+
+
+async def test_a_key_that_vanishes_while_it_is_rotated_has_no_successor() -> None:
+    store = Meddled()
+    issuer = Issuer(store, PEPPERS)
+    old = await issuer.create(KeyFields(name="n"))
+
+    async def vanish() -> None:
+        del store._records[old.record.id]
+
+    store.meddle.append(vanish)
+    assert await issuer.rotate(old.record.id) is None
+    [successor] = await store.list()
+    assert successor.revoked_at is not None
+
+
+async def test_who_always_loses_gives_up() -> None:
+    class Busy(MemoryKeyStore):
+        async def replace(self, record: KeyRecord) -> bool:
+            del record
+            return False
+
+    issuer = Issuer(Busy(), PEPPERS)
+    key = await issuer.create(KeyFields(name="n"))
+    with pytest.raises(StoreUnavailableError):
+        await issuer.revoke(key.record.id)
