@@ -22,6 +22,7 @@ class Exchange(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.idle: Callable[[], None] | None = None
+        self.closed = False
         self._headers: Fields = []
         self._messages: list[Message] = []
         self._waiter: asyncio.Future[None] | None = None
@@ -30,6 +31,11 @@ class Exchange(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Be of no more use."""
+        del exc
+        self.closed = True
 
     def write(self, data: bytes) -> None:
         """Send a request."""
@@ -102,6 +108,8 @@ class BareRelay:
         ]
         head = b"%b %b HTTP/1.1\r\n" % (scope["method"].encode(), scope["raw_path"])
         exchange = self._idle.pop() if self._idle else await self._connect()
+        while exchange.closed:
+            exchange = self._idle.pop() if self._idle else await self._connect()
         exchange.write(b"".join([head, self._host, *fields, b"\r\n", body]))
         more = True
         while more:

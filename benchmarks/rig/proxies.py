@@ -167,7 +167,8 @@ def proxy(
     if name == "serve":
         key = "env:VENEER_BENCHMARK_KEY"
         command = python(
-            "veneer", "serve", "--upstream", f"{origin}/v1", "--port", str(port), "--api-key", key
+            *("veneer", "serve", "--upstream", f"{origin}/v1", "--port", str(port)),
+            *("--api-key", key, "--no-auth"),
         )
     else:
         command = python("rig.proxies", name, origin, str(port))
