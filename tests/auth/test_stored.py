@@ -304,6 +304,17 @@ async def test_only_a_few_lookups_go_on_at_once_and_only_so_many_wait() -> None:
     assert answers.count(Denial.UNKNOWN) == 1000
 
 
+async def test_the_end_waits_for_lookups_that_are_under_way() -> None:
+    bench = Bench()
+    token = await bench.key()
+    async with bench.keys.lifespan():
+        bench.store.go.clear()
+        task = asyncio.create_task(bench.keys.verify(token))
+        await bench.store.asked.wait()
+        asyncio.get_running_loop().call_later(0.01, bench.store.go.set)
+    assert isinstance(await task, Principal)
+
+
 async def test_a_store_that_finds_another_key_is_not_believed() -> None:
     class Confused(Store):
         async def find(self, digests: Collection[str]) -> object:  # type: ignore[override]  # it is confused

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import pytest
 from sqlalchemy import event, text
@@ -178,3 +179,21 @@ async def test_a_store_restored_from_a_backup_is_noticed_however_far_it_has_come
         assert changed is None
         await store.add(record("key_9"))
         assert (await store.changed_since(mark))[0] == {"digest of key_9"}
+
+
+async def test_what_cannot_be_kept_is_refused_and_an_id_like_that_is_no_keys(
+    database_url: str,
+) -> None:
+    async with opened(database_url) as (store, _):
+        with pytest.raises(ValueError, match="no time zone"):
+            await store.add(record(expires_at=datetime(2026, 1, 1)))  # noqa: DTZ001 - the fault
+        for key_id in ("\0", "\udcff", "x" * 100_000):
+            assert await store.get(key_id) is None
+        with pytest.raises(ValueError, match="surrogates"):
+            await store.add(record(name="\udcff"))
+
+
+async def test_postgresql_keeps_no_nul(postgresql_url: str) -> None:
+    async with opened(postgresql_url) as (store, _):
+        with pytest.raises(ValueError, match="NUL"):
+            await store.add(record(name="a\0b"))

@@ -4,13 +4,14 @@ import asyncio
 import sys
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from veneer.keys.store import StoreUnavailableError
 from veneer.stores.key_tables import SCHEMA, changes, keys, version
-from veneer.stores.migrations import Schema, SchemaTooNewError
+from veneer.stores.migrations import _ADVISORY_LOCK, Schema, SchemaTooNewError
 from veneer.stores.opening import open_database
 
 FIRST = Schema("things", (("CREATE TABLE things (id {ordered}, at {time})",),))
@@ -109,6 +110,18 @@ async def test_a_finished_database_needs_no_right_to_make_tables(postgresql_url:
     await database.aclose()
     database = open_database(postgresql_url + "%20-cdefault_transaction_read_only%3Don")
     await database.prepare(FIRST)
+    await database.aclose()
+
+
+async def test_who_cannot_wait_for_a_migration_is_told_and_it_goes_on(postgresql_url: str) -> None:
+    database = open_database(postgresql_url, timeout=0.3)
+    with psycopg.connect(postgresql_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+        with pytest.raises(StoreUnavailableError, match=r"not ready after 0\.3 s"):
+            await database.prepare(FIRST)
+        other.commit()
+    await database.prepare(FIRST)
+    assert (await database.read(tables))["things"] == ["id", "at"]
     await database.aclose()
 
 

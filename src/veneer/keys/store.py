@@ -18,7 +18,8 @@ class KeyStore(Protocol):
     """Keeps the records of keys. Every method may raise `StoreUnavailableError`.
 
     Several processes and machines may share one; what one of them writes, the others find by
-    `changed_since`.
+    `changed_since`. What a database cannot keep (a time without a zone; PostgreSQL, a U+0000) is
+    refused with ValueError.
     """
 
     async def find(self, digests: Collection[str]) -> KeyRecord | None:

@@ -7,7 +7,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from veneer.keys.store import StoreUnavailableError
@@ -27,7 +33,7 @@ class Database:
 
     `engine` gives connections that begin no transaction by themselves; `begin` begins one.
     What the database or its driver raises, and silence, becomes `StoreUnavailableError`, except for
-    SQLAlchemy's `IntegrityError`, which is an answer.
+    SQLAlchemy's `IntegrityError`, which is an answer, and `ValueError` for what it cannot keep.
     """
 
     def __init__(
@@ -117,6 +123,8 @@ class Database:
         except _ConnectionLost as lost:
             raise StoreUnavailableError(_sentence(lost.error)) from lost.error
         except (SQLAlchemyError, OSError) as error:
+            if _is_bad_value(error):
+                raise ValueError(_sentence(error)) from error
             raise StoreUnavailableError(_sentence(error)) from error
 
     async def _alone(self, work: Work[T]) -> T:
@@ -148,9 +156,16 @@ async def _watched(work: Awaitable[T]) -> T:
         raise
 
 
+def _is_bad_value(error: BaseException) -> bool:
+    """Whether the database, or a column's type, has refused what it was given."""
+    if isinstance(error, DataError):
+        return True
+    return isinstance(error, StatementError) and isinstance(error.orig, ValueError)
+
+
 def _sentence(error: BaseException) -> str:
     """Return the first line of what went wrong; the rest may quote a statement."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = error.orig if isinstance(error, StatementError) and error.orig else error
     lines = str(cause).splitlines() or [""]
     return f"{type(cause).__name__}: {lines[0]}"
 

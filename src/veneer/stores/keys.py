@@ -38,7 +38,11 @@ class SqlKeyStore:
 
     async def get(self, key_id: str) -> KeyRecord | None:
         """Return the record with this id."""
-        return await self._one(select(keys).where(keys.c.id == key_id))
+        try:
+            return await self._one(select(keys).where(keys.c.id == key_id))
+        except ValueError:
+            # An id that the database cannot keep is no key's.
+            return None
 
     async def list(
         self, *, team: str | None = None, after: str | None = None, limit: int = 100
