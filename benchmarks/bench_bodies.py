@@ -87,7 +87,7 @@ def measure(*, rounds: int) -> Result:
             for direction, transfer in directions.items()
             for name in names
         }
-        result.samples = alternate(cases, rounds)
+        result.samples = alternate(cases, rounds, watched=False)
     result.bars = [
         Bar(
             f"1 GB {direction} through the stack",
