@@ -71,7 +71,7 @@ def section(result: Result) -> str:
             for case in result.samples
         ]
         lines.append(table(headers, rows))
-        lines.append(disturbance(result))
+        lines += disturbance(result)
     settings = ", ".join(f"{name} {value:,g}" for name, value in result.settings.items())
     lines.append(f"Settings: {settings}.\n")
     lines += [f"Skipped: {reason}.\n" for reason in result.skipped]
@@ -107,13 +107,13 @@ def spread(values: Sequence[float], digits: int) -> str:
     return middle if len(values) == 1 else f"{middle} ({low} to {high})"
 
 
-def disturbance(result: Result) -> str:
-    """Return a sentence on what other processes took meanwhile."""
+def disturbance(result: Result) -> list[str]:
+    """Return a sentence on what other processes took meanwhile, where that was watched."""
     others = [value for case in result.samples.values() for value in case.get(OTHERS, [])]
     if not others:
-        return ""
+        return []
     usual, most = median(others), max(others)
-    return f"Meanwhile other processes took {usual:.0%} of a core, {most:.0%} at most.\n"
+    return [f"Meanwhile other processes took {usual:.0%} of a core, {most:.0%} at most.\n"]
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
