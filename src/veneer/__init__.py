@@ -2,13 +2,26 @@
 
 from starlette.middleware import Middleware
 
+from veneer.auth.verifier import Denial, Verifier
 from veneer.call import Call
 from veneer.client import Client, client_of
 from veneer.dialects import OPENAI, Dialect, Kind
 from veneer.edits import Edits, edits_of
 from veneer.errors import BrokenResponseError, Error
-from veneer.facts import Relayed, RequestFact, RequestId, ResponseFact, Route, Usage, get, put
+from veneer.facts import (
+    Principal,
+    Relayed,
+    RequestFact,
+    RequestId,
+    ResponseFact,
+    Route,
+    Usage,
+    get,
+    put,
+)
 from veneer.layer import Layer
+from veneer.layers.admin import AdminMiddleware
+from veneer.layers.auth import AuthMiddleware
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.health import HealthMiddleware
@@ -24,10 +37,13 @@ from veneer.wiring import ConfigurationError
 
 __all__ = [
     "OPENAI",
+    "AdminMiddleware",
+    "AuthMiddleware",
     "BrokenResponseError",
     "Call",
     "Client",
     "ConfigurationError",
+    "Denial",
     "Dialect",
     "Edits",
     "Endpoint",
@@ -43,6 +59,7 @@ __all__ = [
     "Operation",
     "OperationsMiddleware",
     "PoolLimits",
+    "Principal",
     "RelayMiddleware",
     "Relayed",
     "RequestFact",
@@ -53,6 +70,7 @@ __all__ = [
     "Timeouts",
     "Upstream",
     "Usage",
+    "Verifier",
     "client_of",
     "edits_of",
     "endpoint_of",
