@@ -37,6 +37,20 @@ def test_each_fault_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[
     )
 
 
+def test_auth_is_checked_and_its_store_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEY", "sk-1")
+    monkeypatch.delenv("VENEER_PEPPER", raising=False)
+    auth = '[auth]\nstore = "sqlite:///k.db"\n'
+    assert check(tmp_path, GOOD + auth) == 2
+    assert "variable VENEER_PEPPER is not set" in capsys.readouterr().err
+    monkeypatch.setenv("VENEER_PEPPER", "p" * 32)
+    assert check(tmp_path, GOOD + auth) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'veneer.toml'} is in order.\n"
+    assert not (tmp_path / "k.db").exists()
+
+
 def test_a_secret_that_is_not_there_is_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ Each command is a module with a `run(arguments)` that returns the exit code; it 
 is called for, so that `veneer --help` waits for none of them.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,6 +17,7 @@ from veneer.wiring import ConfigurationError
 # What could not be begun because of how it was asked for, as `argparse` and shells have it.
 USAGE = 2
 INTERRUPTED = 130
+PIPE_BROKEN = 141
 
 # The commands, and the module that each cannot do without beyond the base install.
 COMMANDS = MappingProxyType(
@@ -31,12 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         code: int = _module(given.command).run(given)
+        sys.stdout.flush()
     except ConfigurationError as error:
         for sentence in str(error).splitlines():
             print(f"veneer: {sentence}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it flushes what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_BROKEN
     return code
 
 
