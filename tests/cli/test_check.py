@@ -112,7 +112,7 @@ def test_without_the_extra_it_is_named(
 def test_workers_need_fork(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("veneer.cli.serve.sys.platform", "win32")
     assert (
         main(["serve", "--upstream", "http://127.0.0.1:9/v1", "--workers", "2", "--no-auth"]) == 2
     )

@@ -18,6 +18,14 @@ Run = Callable[..., Any]
 FOREIGN = "sk-foreign-0123456789abcdef"
 
 
+class Terminal(io.StringIO):
+    """Where a person types."""
+
+    def isatty(self) -> bool:
+        """Say that somebody does."""
+        return True
+
+
 @pytest.fixture
 def keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -130,6 +138,9 @@ def test_a_key_is_taken_over_from_where_it_is(
     (tmp_path / "key").write_text(FOREIGN)
     said = keys("import", "--name", "again", "--secret", f"file:{tmp_path / 'key'}", code=2)
     assert "in the store already" in said
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("getpass.getpass", lambda prompt: f"{prompt[:3]}-typed-0123456789abcdef")
+    assert keys("import", "--name", "typed", "--json")["shown"] == "Key-…cdef"
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert "no key on standard input" in keys("import", "--name", "x", code=2)
 

@@ -1,6 +1,7 @@
 """What `[auth]` describes, and what is said of what it cannot."""
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from tests.asgi import Responder, json_request
 from veneer import ConfigurationError
 from veneer.auth.verifier import Denial
 from veneer.config import build, load, parse
-from veneer.config.auth import asks_for_keys, build_verifier, read_peppers
+from veneer.config.auth import asks_for_keys, build_verifier, open_store, read_peppers
+from veneer.config.auth_tables import AuthTable
 from veneer.facts import Principal
 from veneer.wiring import chain
 
@@ -102,6 +104,16 @@ async def test_public_paths_and_credentials_are_as_configured() -> None:
     assert (await shown.run(stack)).status == 401
     shown = json_request({"model": "m"}, headers=[(b"x-key", b"sk-static-1")])
     assert (await shown.run(stack)).status == 200
+
+
+def test_a_store_is_opened_only_where_one_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"^\[auth\] store is not set"):
+        open_store(AuthTable())
+
+
+def test_tokens_name_the_extra_that_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    assert "'veneer[jwt]'" in refused({"jwt": JWT})
 
 
 def test_nothing_configured_asks_for_no_key() -> None:

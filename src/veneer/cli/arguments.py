@@ -85,7 +85,7 @@ def _add_serve(serve: ArgumentParser) -> None:
     serve.add_argument(
         "--api-key",
         metavar="env:NAME|file:PATH",
-        help="where the upstream's key is; without it, the client's own goes through",
+        help="where the upstream's key is; without it, the client's own goes through (--no-auth)",
     )
     serve.add_argument("--log-format", choices=("text", "json"), help="form of the log (text)")
     add_store(serve)
