@@ -14,6 +14,7 @@ from veneer.cli.listen import base_url, listen
 from veneer.config import Config, build, build_upstream, load, parse
 from veneer.config.auth import asks_for_keys
 from veneer.config.auth_tables import AuthTable
+from veneer.config.tables import AdminTable
 from veneer.layers.health import HealthMiddleware
 from veneer.wiring import ConfigurationError
 
@@ -28,7 +29,7 @@ def run(given: Namespace) -> int:
     """Serve until told to stop; raises `ConfigurationError` where that cannot begin."""
     config = configuration(given)
     if given.no_auth:
-        config = msgspec.structs.replace(config, auth=AuthTable())
+        config = msgspec.structs.replace(config, auth=AuthTable(), admin=AdminTable())
     elif not asks_for_keys(config.auth):
         raise ConfigurationError(NO_KEYS)
     upstream = build_upstream(config)

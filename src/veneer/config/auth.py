@@ -6,7 +6,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from starlette.types import ASGIApp
 
+from veneer.admin import AdminKeys
 from veneer.auth.any_of import AnyOf
 from veneer.auth.claims import Claims
 from veneer.auth.jwks import Jwks
@@ -24,6 +26,7 @@ from veneer.config.auth_tables import (
 )
 from veneer.config.secret import is_reference, read_secret
 from veneer.facts import Principal
+from veneer.keys.issuer import Issuer
 from veneer.keys.peppers import Peppers
 from veneer.keys.store import KeyStore
 from veneer.stores import open_key_store
@@ -38,17 +41,36 @@ def asks_for_keys(table: AuthTable) -> bool:
     return table.store is not None or bool(table.keys) or table.jwt != JwtTable()
 
 
-def build_verifier(table: AuthTable) -> Verifier | None:
+class StoreAccess(msgspec.Struct, frozen=True):
+    """A store of keys, and the peppers under which its digests are made."""
+
+    store: KeyStore
+    peppers: Peppers
+
+
+def open_access(table: AuthTable) -> StoreAccess | None:
+    """Return access to the store that `[auth]` names, if it names one; it connects when used.
+
+    Raises `ConfigurationError` that names the table where a value cannot be used.
+    """
+    if table.store is None:
+        return None
+    peppers = read_peppers(table)
+    return StoreAccess(open_store(table), peppers)
+
+
+def build_verifier(table: AuthTable, access: StoreAccess | None = None) -> Verifier | None:
     """Return the verifier that `[auth]` describes; None where nothing in it knows a key.
 
-    Secrets are read here; stores are opened, and not yet connected to. Raises `ConfigurationError`
-    that names the table where a value cannot be used.
+    `access` is that to its store, where somebody else uses it too; the verifier closes it. Secrets
+    are read here. Raises `ConfigurationError` that names the table where a value cannot be used.
     """
     verifiers: list[Verifier] = []
     if table.keys:
         verifiers.append(_static_keys(table.keys))
-    if table.store is not None:
-        verifiers.append(_stored_keys(table))
+    access = access or open_access(table)
+    if access is not None:
+        verifiers.append(_stored_keys(table, access))
     if table.jwt != JwtTable():
         verifiers.append(_tokens(table.jwt))
     if not verifiers:
@@ -122,14 +144,20 @@ class _OwnKeys:
             await self._store.aclose()
 
 
-def _stored_keys(table: AuthTable) -> Verifier:
-    peppers = read_peppers(table)
-    store = open_store(table)
+def build_admin(table: AuthTable, access: StoreAccess | None) -> ASGIApp:
+    """Return the API that manages the keys of a store; raises `ConfigurationError` without one."""
+    if access is None:
+        raise ConfigurationError("[admin] path needs keys in a store: set [auth] store as well.")
+    issuer = Issuer(access.store, access.peppers, prefix=table.prefix)
+    return AdminKeys(issuer, access.store)
+
+
+def _stored_keys(table: AuthTable, access: StoreAccess) -> Verifier:
     try:
-        keys = StoredKeys(store, peppers, prefix=table.prefix, grace=table.grace)
+        keys = StoredKeys(access.store, access.peppers, prefix=table.prefix, grace=table.grace)
     except ValueError as error:
         raise ConfigurationError(f"[auth] {error}") from error
-    return _OwnKeys(keys, store)
+    return _OwnKeys(keys, access.store)
 
 
 def _read_pepper(pepper: PepperTable) -> str:

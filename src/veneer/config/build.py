@@ -11,10 +11,11 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from veneer.auth.verifier import Verifier
-from veneer.config.auth import build_verifier
+from veneer.config.auth import build_admin, build_verifier, open_access
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
 from veneer.dialects import OPENAI, Dialect
+from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
@@ -37,12 +38,22 @@ def build(config: Config, app: ASGIApp | None = None, *, verifier: Verifier | No
     used.
     """
     below = build_upstream(config) if app is None else app
-    return Stack(layers(config, verifier=verifier or build_verifier(config.auth)), below)
+    if verifier is not None:
+        return Stack(layers(config, verifier=verifier), below)
+    access = open_access(config.auth)
+    admin = None if config.admin.path is None else build_admin(config.auth, access)
+    return Stack(layers(config, verifier=build_verifier(config.auth, access), admin=admin), below)
 
 
-def layers(config: Config, *, verifier: Verifier | None = None) -> list[Middleware]:
-    """Return the layers in their order, outermost first; a verifier has keys asked for."""
+def layers(
+    config: Config, *, verifier: Verifier | None = None, admin: ASGIApp | None = None
+) -> list[Middleware]:
+    """Return the layers in their order, outermost first.
+
+    With a verifier, keys are asked for; `admin` is served at the path that `[admin]` says.
+    """
     headers, heartbeat, operations = config.headers, config.heartbeat, config.operations
+    path = config.admin.path
     found = [
         _layer(
             "headers",
@@ -73,8 +84,11 @@ def layers(config: Config, *, verifier: Verifier | None = None) -> list[Middlewa
                 credentials=config.auth.credentials,
                 public=config.auth.public,
                 trusted_proxies=config.auth.trusted_proxies,
+                admin=() if path is None else (path, f"{path}/*"),
             )
         )
+    if admin is not None and path is not None:
+        found.append(_layer("admin", AdminMiddleware, api=admin, path=path))
     return [
         *found,
         _layer(

@@ -242,6 +242,18 @@ class RelayTable(Table, frozen=True):
     ] = MAX_OBSERVED
 
 
+class AdminTable(Table, frozen=True):
+    """The HTTP API for keys, for callers whose key has the scope `admin` (`AdminMiddleware`)."""
+
+    path: Annotated[
+        str | None,
+        Meta(
+            description="Where it is served, such as `/admin`; it manages the keys of `[auth] "
+            "store`. Left out: nowhere."
+        ),
+    ] = None
+
+
 class Config(Table, frozen=True):
     """The whole file; every table and every option may be left out."""
 
@@ -251,5 +263,6 @@ class Config(Table, frozen=True):
     log: LogTable = msgspec.field(default_factory=LogTable)
     heartbeat: HeartbeatTable = msgspec.field(default_factory=HeartbeatTable)
     auth: AuthTable = msgspec.field(default_factory=AuthTable)
+    admin: AdminTable = msgspec.field(default_factory=AdminTable)
     operations: OperationsTable = msgspec.field(default_factory=OperationsTable)
     relay: RelayTable = msgspec.field(default_factory=RelayTable)
