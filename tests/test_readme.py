@@ -20,11 +20,13 @@ def test_the_tables_are_those_of_the_code() -> None:
     assert text == readme.made(text), "run: python -m tests.readme"
 
 
-async def test_the_stack_of_the_first_screen_runs() -> None:
+async def test_the_stack_of_the_first_screen_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", "sk-mine")
     (code,) = readme.blocks("python")
     namespace: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), namespace)  # noqa: S102 - the README's own code
-    exchange = json_request({"model": "m", "messages": []})
+    key = (b"authorization", b"Bearer sk-mine")
+    exchange = json_request({"model": "m", "messages": []}, headers=[key])
     app = namespace["app"]
     assert callable(app)
     async with asyncio.timeout(10):
