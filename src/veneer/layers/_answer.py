@@ -82,17 +82,29 @@ class Answer:
         self.started = False
         self.finished = False
 
-    async def send(self, message: Message) -> None:
-        """Take a message from the app below."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take a message from the app below.
+
+        It is no coroutine of its own, as most events only pass.
+        """
+        stream = self._stream
+        if stream is None or self.finished or message["type"] != "http.response.body":
+            return self._dispatch(message)
+        events = self._take_events(stream, message)
+        if events is None or stream.done:
+            return self._send_end(stream, events)
+        return self._send(events)
+
+    async def _send_end(self, stream: StreamRelay, events: Message | None) -> None:
+        """Send events of which one may be the last, and remember that it has gone out."""
+        if events is not None:
+            await self._send(events)
+            self._told = stream.done
+
+    async def _dispatch(self, message: Message) -> None:
         if message["type"] == "http.response.body":
-            stream = self._stream
-            if stream is None:
+            if self._stream is None:
                 await self._take(message)
-            elif not self.finished:
-                events = self._take_events(stream, message)
-                if events is not None:
-                    await self._send(events)
-                    self._told = stream.done
         elif message["type"] == "http.response.start":
             await self._begin(message)
         elif self._take != self._drop:

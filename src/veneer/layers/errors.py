@@ -7,6 +7,7 @@ writes nothing; stands right below what stamps headers.
 """
 
 import logging
+from collections.abc import Awaitable
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, cast
@@ -127,8 +128,16 @@ class _Response:
         self._started = False
         self._answered = False
 
-    async def send(self, message: Message) -> None:
-        """Pass a message on, or keep it while an error body is being read."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on, or keep it while an error body is being read.
+
+        It is no coroutine of its own, for most messages only pass, and streams have many.
+        """
+        if self._started and self._held is None and not self._answered:
+            return self._send(message)
+        return self._judge(message)
+
+    async def _judge(self, message: Message) -> None:
         if self._answered:
             return
         if self._held is not None:

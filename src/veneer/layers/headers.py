@@ -4,7 +4,7 @@ Stands outermost, so that every error below has a request id. Reads nothing; wri
 `Dialect`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from importlib import import_module
 from time import perf_counter
 
@@ -69,7 +69,8 @@ class HeadersMiddleware(Layer):
         known[RequestId] = RequestId(own_id, client_id)
         known[Dialect] = self._dialect
 
-        async def send_with_headers(message: Message) -> None:
+        # No coroutine of its own: all but the start of a response only passes.
+        def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 seconds = perf_counter() - started
                 headers = [
@@ -84,7 +85,7 @@ class HeadersMiddleware(Layer):
                 if self._server_timing:
                     headers.append((b"server-timing", timing(seconds, known.get(Route))))
                 message = {**message, "headers": headers}
-            await send(message)
+            return send(message)
 
         await self.app(scope, receive, send_with_headers)
 
