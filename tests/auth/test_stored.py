@@ -5,7 +5,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -350,6 +350,33 @@ async def test_a_use_that_could_not_be_told_is_told_later() -> None:
     bench.store.down = False
     await bench.keys.flush()
     assert bench.store.touches == [{"key_1": NOON}]
+
+
+async def test_a_key_that_is_always_in_use_is_told_once_a_time_and_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old, new = b"o" * 32, b"n" * 32
+    before = Bench(peppers=Peppers({"1": old}, current="1"))
+    token = await before.key()
+    both = Peppers({"1": old, "2": new}, current="2")
+    bench = Bench(peppers=both, store=before.store)
+    told = bench.store.touch
+
+    async def touch(used: Mapping[str, datetime]) -> None:
+        await told(used)
+        bench.clock.now += 1
+        await bench.keys.verify(token)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(bench.store, "touch", touch)
+    await bench.keys.verify(token)
+    await bench.keys.flush()
+    assert bench.store.touches == [{"key_1": NOON}]
+    renewed = await bench.store.get("key_1")
+    assert renewed is not None
+    assert renewed.pepper_id == "2"
+    await bench.keys.flush()
+    assert bench.store.touches[1:] == [{"key_1": NOON + timedelta(seconds=1)}]
 
 
 async def test_many_uses_are_told_in_batches() -> None:

@@ -42,15 +42,15 @@ class Errands:
 
         Raises `StoreUnavailableError`.
         """
-        while self.used:
-            batch = dict(islice(self.used.items(), _BATCH))
+        # What is used from now on is for the next run: busy keys would never let this one end.
+        used = iter(list(self.used.items()))
+        while batch := dict(islice(used, _BATCH)):
             await self._store.touch(_moments(batch))
             for key_id, moment in batch.items():
                 # It may have been used again meanwhile.
                 if self.used.get(key_id) == moment:
                     del self.used[key_id]
-        while self._renewals:
-            key_id, record = next(iter(self._renewals.items()))
+        for key_id, record in list(self._renewals.items()):
             # Where the record has changed since it was read, its next use renews it.
             await self._store.replace(record)
             self._renewals.pop(key_id, None)
