@@ -52,6 +52,7 @@ class StreamRelay:
         "_last",
         "_model",
         "_operation",
+        "_plain",
         "_previous",
         "_raw_usage",
         "_splitter",
@@ -72,6 +73,7 @@ class StreamRelay:
         self._editing = withhold_usage or edits.usage_shown or edits.changes_body
         self._chunked = operation in CHUNKED
         self._typed = operation in TYPED
+        self._plain = self._chunked and not self._editing
         # The finish chunk waits for the usage that it is to carry, or for being the last one; some
         # upstreams let another chunk follow it, which then waits in its place.
         self._holds = edits.usage_shown or bool(edits.in_usage) or bool(edits.at_end)
@@ -93,6 +95,18 @@ class StreamRelay:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what came from the upstream; return what may go to the client now."""
+        # Nothing but a chunk of content: most are, so they cost a few searches and no more.
+        if (
+            self._plain
+            and self._splitter.is_event(chunk)
+            and b'"usage"' not in chunk
+            and b'"error"' not in chunk
+            and chunk[:7] == b"data: {"
+        ):
+            self.events += 1
+            self.failed = False
+            self._previous, self._last = self._last, chunk
+            return chunk
         if self._splitter.overflowed:
             return chunk
         events = self._splitter.feed(chunk)
@@ -138,18 +152,6 @@ class StreamRelay:
         return not self._typed
 
     def _pass(self, event: bytes) -> bytes:
-        # Nothing but a chunk of content: most events, so they cost a few searches and no more.
-        if (
-            self._chunked
-            and not self._editing
-            and event[:7] == b"data: {"
-            and b'"usage"' not in event
-            and b'"error"' not in event
-        ):
-            self.events += 1
-            self.failed = False
-            self._previous, self._last = self._last, event
-            return event
         data = self._observe(event)
         return self._edit(event, data) if self._editing and data else event
 

@@ -5,6 +5,9 @@ own only where an event has just ended, and only to streams of events; reads and
 """
 
 import asyncio
+from collections.abc import Awaitable, Coroutine
+from inspect import CORO_CLOSED, getcoroutinestate
+from types import CoroutineType
 from typing import Any
 
 import msgspec
@@ -67,6 +70,7 @@ class _Stream:
         "_begun_early",
         "_early_start",
         "_error",
+        "_event",
         "_ids",
         "_interval",
         "_last",
@@ -97,11 +101,31 @@ class _Stream:
         # The last bytes that went out: the part as it came, and more before it where it is short.
         self._tail = b"\n\n"
         self._sending = False
+        self._event: Coroutine[Any, Any, None] | None = None
         self._ids = False
         self._last = 0.0
 
-    async def send(self, message: Message) -> None:
-        """Pass a message on, after a heartbeat under way."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on, after a heartbeat under way.
+
+        An event of a stream, of which there are many, costs no coroutine here: that of its sending
+        is looked at when a heartbeat is due.
+        """
+        if (
+            self._streaming
+            and self._beat is None
+            and self._error is None
+            and message["type"] == "http.response.body"
+        ):
+            self._note(message.get("body", b""))
+            self._streaming = message.get("more_body", False)
+            sending = self._send(message)
+            event = sending if isinstance(sending, CoroutineType) else awaited(sending)
+            self._event = event
+            return event
+        return self._send_alone(message)
+
+    async def _send_alone(self, message: Message) -> None:
         # Another may begin between the end of the first and our waking up.
         while self._beat is not None:
             await asyncio.shield(self._beat)
@@ -169,10 +193,15 @@ class _Stream:
         if wait <= 0:
             wait = self._interval
             boundary = self._tail.endswith((b"\n\n", b"\n\r\n"))
-            if boundary and not self._sending and self._beat is None:
+            if boundary and self._beat is None and not self._is_sending():
                 comment = sse.KEEP_ALIVE_LINE if self._ids else sse.KEEP_ALIVE
                 self._start_beat({"type": "http.response.body", "body": comment, "more_body": True})
         self._timer = self._loop.call_later(wait, self._tick)
+
+    def _is_sending(self) -> bool:
+        """Whether a message of the app's is on its way out, held up by a slow client."""
+        event = self._event
+        return self._sending or (event is not None and getcoroutinestate(event) != CORO_CLOSED)
 
     def _begin(self) -> None:
         """Begin the response in the app's place, once the call is known to want a stream."""
@@ -216,6 +245,11 @@ class _Stream:
         message = _text(error, "message") or FAILED
         failure = Failure(form, message, _text(error, "param"), _text(error, "request_id"))
         return dialect.event(failure, operation)
+
+
+async def awaited(sending: Awaitable[None]) -> None:
+    """Await what a server returns from its `send` in place of a coroutine."""
+    await sending
 
 
 class _Envelope(msgspec.Struct):

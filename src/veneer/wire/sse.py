@@ -69,18 +69,25 @@ class EventSplitter:
             return True
         return bool(self._pending) and _COMMENTS.fullmatch(self._pending) is not None
 
+    def is_event(self, chunk: bytes) -> bool:
+        """Whether these next bytes are one whole event of one `data` line, perhaps after its type.
+
+        Most chunks are. Whoever knows it of one need not `feed` it.
+        """
+        if not self._idle:
+            return False
+        start = chunk.find(b"\n") + 1 if chunk[:6] == b"event:" else 0
+        return (
+            chunk[start : start + 5] == b"data:"
+            and chunk.find(b"\n", start) == len(chunk) - 2
+            and chunk[-1] == _LF
+            and _CR not in chunk
+        )
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the stream; return the events that they complete."""
-        # A whole event of one `data` line, perhaps after its type, is what most chunks are.
-        if self._idle:
-            start = chunk.find(b"\n") + 1 if chunk[:6] == b"event:" else 0
-            if (
-                chunk[start : start + 5] == b"data:"
-                and chunk.find(b"\n", start) == len(chunk) - 2
-                and chunk[-1] == _LF
-                and _CR not in chunk
-            ):
-                return [chunk]
+        if self.is_event(chunk):
+            return [chunk]
         if self.overflowed or not chunk:
             return [chunk] if chunk else []
         return self._split(chunk)
