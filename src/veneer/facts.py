@@ -95,7 +95,6 @@ class Route(ResponseFact, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-Fact = RequestFact | ResponseFact
 F = TypeVar("F")
 
 

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-Fields = list[tuple[bytes, bytes]]
-
 # Those that RFC 9110 §7.6.1 names, and the proxy's own credentials (§11.7); Trailer goes with the
 # trailers that we discard (§6.5).
 HOP_BY_HOP = frozenset(
@@ -44,7 +42,6 @@ _TRACEPARENT = re.compile(
     rb"(?P<more>-.*)?"
 )
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 def get(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
@@ -61,21 +58,15 @@ def get_all(fields: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 
 
 def nominated(fields: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
-    """Return the names that Connection nominates as meant for the next hop only, where it may."""
+    """Return the names that Connection nominates as meant for the next hop only, where it may.
+
+    That is any but `NOT_NOMINATED`.
+    """
     names: set[bytes] = set()
     for name, value in fields:
         if name == b"connection" and value not in _PLAIN_CONNECTION:
             names.update(option.strip(b" \t").lower() for option in value.split(b","))
     return names - NOT_NOMINATED if names else names
-
-
-def end_to_end(fields: Fields) -> Fields:
-    """Return the fields without those meant for the next hop only (RFC 9110 §7.6.1).
-
-    Connection may nominate more of them, but none of `NOT_NOMINATED`.
-    """
-    dropped = HOP_BY_HOP | nominated(fields)
-    return [pair for pair in fields if pair[0] not in dropped]
 
 
 @lru_cache(maxsize=64)
@@ -106,8 +97,3 @@ def is_traceparent(value: bytes) -> bool:
 def is_token(text: bytes) -> bool:
     """Tell whether text can be a field name or another token (RFC 9110 §5.6.2)."""
     return _TOKEN.fullmatch(text) is not None
-
-
-def is_field_value(text: bytes) -> bool:
-    """Tell whether text can be sent as a field value: it has no control characters (§5.5)."""
-    return _VALUE.fullmatch(text) is not None
