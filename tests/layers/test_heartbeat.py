@@ -461,3 +461,25 @@ async def test_a_call_is_known_from_the_layers_below() -> None:
 def test_times_are_more_than_nothing(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="give more than 0"):
         HeartbeatMiddleware(Responder(), **options)
+
+
+async def test_an_app_that_wakes_before_a_heartbeat_is_forgotten_goes_on() -> None:
+    """What wakes the app here comes from the heartbeat itself, one turn before its callbacks."""
+    beaten = asyncio.Event()
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message.get("body") == b": keep-alive\n\n":
+            beaten.set()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await beaten.wait()
+        await send({"type": "http.response.body", "body": b"data: {}\n\n"})
+
+    exchange = json_request({"stream": True})
+    async with asyncio.timeout(5):
+        await HeartbeatMiddleware(app, interval=0.01)(exchange.scope, exchange.receive, send)
+    assert sent[-1]["body"] == b"data: {}\n\n"

@@ -126,9 +126,10 @@ class _Stream:
         return self._send_alone(message)
 
     async def _send_alone(self, message: Message) -> None:
-        # Another may begin between the end of the first and our waking up.
-        while self._beat is not None:
-            await asyncio.shield(self._beat)
+        # Another may begin between the end of the first and our waking up; and one that has ended
+        # may still stand here, for the loop has not called `forget` yet.
+        while (beat := self._beat) is not None and not beat.done():
+            await asyncio.wait({beat})
         if message["type"] == "http.response.start":
             await self._send_start(message)
             return
@@ -224,7 +225,8 @@ class _Stream:
                 await self._send(message)
 
         def forget(beat: asyncio.Task[None]) -> None:
-            self._beat = None
+            if self._beat is beat:
+                self._beat = None
             if not beat.cancelled():
                 beat.exception()
 
