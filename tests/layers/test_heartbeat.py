@@ -473,7 +473,7 @@ async def test_an_app_that_wakes_before_a_heartbeat_is_forgotten_goes_on() -> No
         if message.get("body") == b": keep-alive\n\n":
             beaten.set()
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await beaten.wait()
