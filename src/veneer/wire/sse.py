@@ -1,4 +1,4 @@
-r"""Server-sent events as bytes: where one ends, what it says, and how one is written.
+r"""Server-sent events as bytes: where one ends, what it says, and how its data is replaced.
 
 The grammar is WHATWG HTML §9.2.5 and §9.2.6. An event here is a piece of the stream up to and
 including the blank line that ends it, so that pieces joined are the stream again. A blank line is
@@ -12,7 +12,6 @@ independent of how the stream was cut into chunks:
 """
 
 import re
-from collections.abc import Iterator
 
 BOM = b"\xef\xbb\xbf"
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -24,8 +23,6 @@ _LF = 10
 _CR = 13
 _BLANK = (b"\n", b"\r\n", b"\r")
 _LINE = re.compile(rb"([^\r\n]*)(\r\n|\r|\n)")
-_ID = re.compile(rb"(?:\xef\xbb\xbf)?id[:\r\n]").match
-_COMMENTS = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?::[^\r\n]*)?\r?\n)*")
 
 
 class EventSplitter:
@@ -34,12 +31,9 @@ class EventSplitter:
     The events returned so far, joined, and `rest` are always what was fed. An unfinished event
     longer than `limit` bytes ends the splitting: `overflowed` turns true, and the bytes pass as
     they come, one piece for each chunk.
-
-    `ids_seen` tells whether an `id` field came so far; then only `KEEP_ALIVE_LINE` is a safe
-    heartbeat.
     """
 
-    __slots__ = ("_idle", "_limit", "_line", "_pending", "ids_seen", "overflowed")
+    __slots__ = ("_idle", "_limit", "_line", "_pending", "overflowed")
 
     def __init__(self, limit: int = 1024 * 1024) -> None:
         if limit < 1:
@@ -50,24 +44,12 @@ class EventSplitter:
         self._line = 0
         # Nothing is pending, and no further byte can belong to the last line end.
         self._idle = True
-        self.ids_seen = False
         self.overflowed = False
 
     @property
     def rest(self) -> bytes:
         """The unfinished tail: bytes that were fed and not yet returned."""
         return bytes(self._pending)
-
-    @property
-    def at_boundary(self) -> bool:
-        """Whether a heartbeat may stand after all that was fed, `rest` included.
-
-        False after a lone CR, whose LF may still come, and after an overflow. True before the
-        first byte; whoever writes there must drop a `BOM` that then comes too late.
-        """
-        if self._idle:
-            return True
-        return bool(self._pending) and _COMMENTS.fullmatch(self._pending) is not None
 
     def is_event(self, chunk: bytes) -> bool:
         """Whether these next bytes are one whole event of one `data` line, perhaps after its type.
@@ -117,8 +99,7 @@ class EventSplitter:
             start = cut
 
         if lines[-1][-1] != _LF and start < end:
-            end -= len(lines.pop())
-        self.ids_seen = self.ids_seen or any(map(_ID, lines))
+            end -= len(lines[-1])
         self._line = end - start
         if start or text is chunk:
             self._pending = bytearray(text[start:])
@@ -157,44 +138,6 @@ def data_of(event: bytes) -> bytes:
     return values[0] if len(values) == 1 else b"\n".join(values)
 
 
-def field_of(event: bytes, name: bytes) -> bytes:
-    """Return the value of the last field of that name, empty if there is none."""
-    values = [value for found, value in _fields(event) if found == name]
-    return values[-1] if values else b""
-
-
-def type_of(event: bytes) -> bytes:
-    """Return the type of an event; empty stands for `message`, the default."""
-    if event[:6] == b"event:" and _CR not in event:
-        end = event.find(b"\n")
-        if event.find(b"\nevent", end) < 0:
-            return event[6:end].removeprefix(b" ")
-    return field_of(event, b"event") if b"event" in event else b""
-
-
-def is_done(event: bytes) -> bool:
-    """Tell whether an event is the `[DONE]` that ends an OpenAI stream.
-
-    By prefix, as openai-python has it: whatever follows in the data, that client stops here.
-    """
-    if event[:7] == b"data: {":
-        return False
-    return b"[DONE]" in event and data_of(event).startswith(b"[DONE]")
-
-
-def format_event(data: bytes, event: bytes | None = None) -> bytes:
-    """Write an event of that data, which may have several lines, and of that type.
-
-    Raises ValueError for a type that cannot stand on one line.
-    """
-    head = b""
-    if event is not None:
-        if _LF in event or _CR in event:
-            raise ValueError("an event type cannot contain a line end")
-        head = b"event: " + event + b"\n"
-    return head + _data_lines(data, b"\n") + b"\n"
-
-
 def replace_data(event: bytes, data: bytes) -> bytes:
     """Return the event with other data; its other fields, comments and line ends stay.
 
@@ -212,13 +155,6 @@ def replace_data(event: bytes, data: bytes) -> bytes:
         if i == place or i not in at
     ]
     return bom + b"".join(written)
-
-
-def _fields(event: bytes) -> Iterator[tuple[bytes, bytes]]:
-    start = len(BOM) if event.startswith(BOM) else 0
-    for match in _LINE.finditer(event, start):
-        name, _, value = match[1].partition(b":")
-        yield name, value.removeprefix(b" ")
 
 
 def _data_lines(data: bytes, end: bytes) -> bytes:
