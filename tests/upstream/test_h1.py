@@ -4,13 +4,15 @@ import asyncio
 import gc
 import ssl
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Generator
+from typing import cast
 
 import pytest
 import trustme
 
 from tests.upstream.servers import Peer, Script, answering, eventually, ok, serving
 from veneer.upstream.h1 import H1Transport
+from veneer.upstream.response import H1Response
 from veneer.upstream.tls import client_context
 from veneer.upstream.transport import (
     ConnectFailed,
@@ -461,6 +463,49 @@ async def test_cancelling_at_any_step_leaves_nothing_behind(steps: int) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         assert [task.result() for task in tasks[1::2]] == [b"ok", b"ok"]
         assert (transport.open, transport.waiting) == (0, 0)
+        await transport.aclose()
+
+
+class CancelledAt:
+    """Awaits `inner`, and cancels it when what it waits for at that `step` has come."""
+
+    def __init__(self, inner: Awaitable[object], step: int) -> None:
+        self._inner = inner
+        self._step = step
+
+    def __await__(self) -> Generator[object, None, object]:
+        running = cast("Generator[object, None, object]", self._inner.__await__())
+        for _ in range(self._step + 1):
+            try:
+                yield next(running)
+            except StopIteration as end:
+                return end.value
+        first = running.throw(asyncio.CancelledError())
+        yield first
+        return (yield from running)
+
+
+@pytest.mark.parametrize("step", range(10))
+async def test_an_answer_to_an_upload_is_dropped_wherever_its_caller_is_cancelled(
+    step: int,
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(START, b"transfer-encoding: chunked\r\n\r\n2\r\nok\r\n")
+        await peer.rest()
+
+    async with serving(script) as server:
+        transport = H1Transport(server.url, limits=PoolLimits(max_idle=0))
+        upload = Request(b"POST", b"/", [], b"a" * 70_000)
+        try:
+            response = await CancelledAt(transport.request(upload), step)
+        except asyncio.CancelledError:
+            pass
+        else:
+            assert isinstance(response, H1Response)
+            await response.aclose()
+            assert step > 1
+        await settle(transport, opened=0)
         await transport.aclose()
 
 

@@ -81,13 +81,16 @@ class H1Transport:
         waiter = connection.send(request, head)
         uploading = connection.uploading
         try:
-            return await waiter
+            response = await waiter
+            if uploading is not None:
+                await asyncio.wait([uploading])
         except (asyncio.CancelledError, GeneratorExit):
             connection.abandon(waiter)
             raise
         finally:
-            if uploading is not None:
+            if uploading is not None and not uploading.done():
                 await asyncio.wait([uploading])
+        return response
 
     async def aclose(self) -> None:
         """See `Transport.aclose`. Later requests fail with `ConnectFailed`."""
