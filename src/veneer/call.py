@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope
 from veneer import facts
 from veneer.client import BodyTimeoutError, BodyTooLargeError, client_of
 from veneer.dialects import Kind
-from veneer.errors import Error
+from veneer.errors import BODY_LATE, Error
 from veneer.facts import RequestFact
 from veneer.operations import Body, Operation, endpoint_of
 from veneer.wire import fields, splice
@@ -123,11 +123,7 @@ async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | E
     except BodyTooLargeError:
         return _too_large(max_body)
     except BodyTimeoutError:
-        return Error(
-            Kind.REQUEST_TIMEOUT,
-            "The request body did not arrive in time.",
-            headers=((b"connection", b"close"),),
-        )
+        return BODY_LATE
 
 
 def _too_large(limit: int) -> Error:

@@ -62,3 +62,11 @@ class Error(msgspec.Struct, frozen=True):
             None if request_id is None else request_id.value,
         )
         return dialect, failure
+
+
+INTERNAL = Error(Kind.INTERNAL, "The server had an error while processing your request.")
+BODY_LATE = Error(
+    Kind.REQUEST_TIMEOUT,
+    "The request body did not arrive in time.",
+    headers=((b"connection", b"close"),),
+)

@@ -20,6 +20,7 @@ from veneer import facts
 from veneer.dialects import Kind
 from veneer.errors import Error
 from veneer.facts import RequestFact
+from veneer.paths import path_of
 
 
 class Body(Enum):
@@ -136,10 +137,7 @@ def _read_path(scope: Scope) -> Endpoint | None:
 
 def path_below_base(scope: Scope) -> str:
     """Return the decoded path without `root_path`, a `/v1` in front and the leading slash."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
-        path = path[len(root) :]
+    path = path_of(scope)
     return path[4:] if path.startswith("/v1/") else path.removeprefix("/")
 
 

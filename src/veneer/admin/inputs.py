@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 from veneer import facts
 from veneer.client import BodyTimeoutError, BodyTooLargeError, Client, client_of
 from veneer.dialects import Kind
-from veneer.errors import Error
+from veneer.errors import BODY_LATE, Error
 from veneer.wire import fields, splice
 
 MAX_BODY = 64 * 1024
@@ -87,9 +87,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes | Error:
             headers=_CLOSE,
         )
     except BodyTimeoutError:
-        return Error(
-            Kind.REQUEST_TIMEOUT, "The request body did not arrive in time.", headers=_CLOSE
-        )
+        return BODY_LATE
     finally:
         if owned:
             client.close()

@@ -14,7 +14,6 @@ from veneer.admin.documents import Answer, KeyList, document_of
 from veneer.admin.inputs import read_object, read_query, shown
 from veneer.auth import scopes
 from veneer.auth.credentials import CHALLENGE
-from veneer.auth.paths import path_of
 from veneer.client import ClientDisconnectedError
 from veneer.dialects import Kind
 from veneer.errors import Error
@@ -22,6 +21,7 @@ from veneer.facts import Principal, RequestId
 from veneer.keys.fields import FieldError, KeyFields, is_text
 from veneer.keys.issuer import OVERLAP, Issuer
 from veneer.keys.store import KeyStore, StoreUnavailableError
+from veneer.paths import path_of
 
 logger = logging.getLogger("veneer.audit")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from starlette.types import Scope
 
 from veneer.facts import RequestFact
+from veneer.paths import path_of
 
 # What another reader of the same path might take for a separator, an escape or a parameter.
 _AMBIGUOUS = frozenset("%\\;?#")
@@ -60,12 +61,3 @@ class Paths:
         """Whether the request is for one of these paths, taken as it stands."""
         path = path_of(scope)
         return path in self._exact or path.startswith(self._branches)
-
-
-def path_of(scope: Scope) -> str:
-    """Return the decoded path below `root_path`, as the app below sees it."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
-        return path[len(root) :]
-    return path

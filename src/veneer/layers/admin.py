@@ -9,9 +9,9 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from veneer.auth.paths import path_of
 from veneer.facts import Principal
 from veneer.layer import Layer
+from veneer.paths import path_of
 
 PATH = "/admin"
 

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from veneer.client import BodyTimeoutError, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
-from veneer.errors import BrokenResponseError, Error
+from veneer.errors import BODY_LATE, INTERNAL, BrokenResponseError, Error
 from veneer.layer import Layer
 from veneer.operations import endpoint_of
 from veneer.wire import fields
@@ -63,13 +63,6 @@ REPLACED = frozenset(
     ]
 )
 
-FAILED = Error(Kind.INTERNAL, "The server had an error while processing your request.")
-TIMED_OUT = Error(
-    Kind.REQUEST_TIMEOUT,
-    "The request body did not arrive in time.",
-    headers=((b"connection", b"close"),),
-)
-
 
 class Detail(msgspec.Struct):
     """What can be read from an error body: OpenAI's envelope, or one of the common bare forms."""
@@ -96,14 +89,14 @@ class ErrorMiddleware(Layer):
         except ClientDisconnectedError:
             raise
         except BodyTimeoutError:
-            if not await response.answer(TIMED_OUT):
+            if not await response.answer(BODY_LATE):
                 raise
         except BrokenResponseError:
             # An error that broke off is answered whole all the same: its status is known.
             if not await response.answer(response.error_so_far()):
                 raise
         except Exception:
-            await response.answer(FAILED)
+            await response.answer(INTERNAL)
             raise
         else:
             if client_of(scope, receive).disconnected:
@@ -161,7 +154,7 @@ class _Response:
 
     def error_so_far(self) -> Error:
         """Return the error that the app has begun to send, without its body, or our own."""
-        return FAILED if self._held is None else _without_envelope(self._held, Detail())
+        return INTERNAL if self._held is None else _without_envelope(self._held, Detail())
 
     def _to_be_judged(self, start: Message) -> bool:
         return (

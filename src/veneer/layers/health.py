@@ -12,6 +12,7 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer.layer import Layer
+from veneer.paths import path_of
 
 LIVE = "/healthz"
 READY = "/readyz"
@@ -54,7 +55,7 @@ class HealthMiddleware(Layer):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a probe; pass everything else on."""
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path_of(scope)
         if path == LIVE:
             await _answer(200, {"status": "alive"}, scope, send)
         elif path != READY:

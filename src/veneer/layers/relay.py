@@ -14,7 +14,7 @@ from veneer.call import Call, read_call
 from veneer.client import Client, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
 from veneer.edits import Edits, edits_of
-from veneer.errors import BrokenResponseError, Error
+from veneer.errors import INTERNAL, BrokenResponseError, Error
 from veneer.facts import Relayed, Usage
 from veneer.layer import Layer
 from veneer.layers._answer import Answer, Asked
@@ -33,7 +33,6 @@ UNSEEN = frozenset(["http.response.pathsend", "http.response.zerocopysend"])
 
 INTERRUPTED = Error(Kind.UPSTREAM_INTERRUPTED, "The model server broke off its response.")
 SHUTTING_DOWN = Error(Kind.SHUTTING_DOWN, "The server is shutting down.")
-FAILED = Error(Kind.INTERNAL, "The server had an error while processing your request.")
 
 
 class RelayMiddleware(Layer):
@@ -90,7 +89,7 @@ class RelayMiddleware(Layer):
                 raise
         except Exception:
             if answer.started:
-                await answer.break_off(FAILED)
+                await answer.break_off(INTERNAL)
             raise
         else:
             if answer.finished or client_of(scope, receive).disconnected:

@@ -19,7 +19,7 @@ from veneer.client import (
     client_of,
 )
 from veneer.dialects import Kind
-from veneer.errors import BrokenResponseError, Error
+from veneer.errors import BODY_LATE, BrokenResponseError, Error
 from veneer.facts import Route
 from veneer.operations import Allowed, Endpoint
 from veneer.upstream.base_url import split_url
@@ -40,12 +40,6 @@ from veneer.upstream.transport import (
 from veneer.wire import fields
 
 logger = logging.getLogger("veneer.upstream")
-
-LATE_BODY = Error(
-    Kind.REQUEST_TIMEOUT,
-    "The request body did not arrive in time.",
-    headers=((b"connection", b"close"),),
-)
 
 UNWRITABLE = Error(
     Kind.INVALID_REQUEST, "The request holds what cannot be passed on: look for blanks in its URL."
@@ -205,7 +199,7 @@ class Upstream:
             started = perf_counter()
             response = await self._transport.request(request)
         except BodyTimeoutError:
-            return LATE_BODY
+            return BODY_LATE
         except ValueError as error:
             logger.warning("a request for %s could not be written: %s", self.name, error)
             return UNWRITABLE
