@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from veneer.facts import Usage
 from veneer.wire.usage import (
     LARGEST,
     TERMINAL_TYPES,
-    Counts,
     has_finish,
     is_terminal_event,
     is_usage_chunk,
@@ -61,7 +61,7 @@ def dumped(anything: Any) -> bytes:
 @pytest.mark.parametrize(
     ("usage", "counts"),
     [
-        (USAGE, Counts(input_tokens=9, output_tokens=12, total_tokens=21)),
+        (USAGE, Usage(input_tokens=9, output_tokens=12, total_tokens=21)),
         (
             {
                 **USAGE,
@@ -79,7 +79,7 @@ def dumped(anything: Any) -> bytes:
                     "rejected_prediction_tokens": None,
                 },
             },
-            Counts(
+            Usage(
                 input_tokens=9,
                 output_tokens=12,
                 total_tokens=21,
@@ -99,7 +99,7 @@ def dumped(anything: Any) -> bytes:
                 "output_tokens_details": {"reasoning_tokens": 64},
                 "total_tokens": 123,
             },
-            Counts(
+            Usage(
                 input_tokens=36,
                 output_tokens=87,
                 total_tokens=123,
@@ -108,7 +108,7 @@ def dumped(anything: Any) -> bytes:
                 reasoning_tokens=64,
             ),
         ),
-        ({"prompt_tokens": 8, "total_tokens": 8}, Counts(input_tokens=8, total_tokens=8)),
+        ({"prompt_tokens": 8, "total_tokens": 8}, Usage(input_tokens=8, total_tokens=8)),
         (
             {
                 "input_tokens": 50,
@@ -117,7 +117,7 @@ def dumped(anything: Any) -> bytes:
                 "output_tokens_details": {"image_tokens": 55, "text_tokens": 5},
                 "total_tokens": 110,
             },
-            Counts(
+            Usage(
                 input_tokens=50,
                 output_tokens=60,
                 total_tokens=110,
@@ -133,15 +133,15 @@ def dumped(anything: Any) -> bytes:
                 "output_tokens": 45,
                 "total_tokens": 59,
             },
-            Counts(input_tokens=14, output_tokens=45, total_tokens=59, input_audio_tokens=14),
+            Usage(input_tokens=14, output_tokens=45, total_tokens=59, input_audio_tokens=14),
         ),
-        ({"type": "duration", "seconds": 9.5}, Counts(seconds=9.5)),
-        ({"type": "duration", "seconds": 9}, Counts(seconds=9.0)),
+        ({"type": "duration", "seconds": 9.5}, Usage(seconds=9.5)),
+        ({"type": "duration", "seconds": 9}, Usage(seconds=9.0)),
         (
             {**USAGE, "total_tokens": None, "prompt_tokens_details": None},
-            Counts(input_tokens=9, output_tokens=12, total_tokens=21),
+            Usage(input_tokens=9, output_tokens=12, total_tokens=21),
         ),
-        ({}, Counts()),
+        ({}, Usage()),
     ],
     ids=[
         "chat",
@@ -156,36 +156,38 @@ def dumped(anything: Any) -> bytes:
         "nothing",
     ],
 )
-def test_usage_is_read_in_every_shape(usage: dict[str, Any], counts: Counts) -> None:
-    assert read_usage(dumped(usage)) == counts
+def test_usage_is_read_in_every_shape(usage: dict[str, Any], counts: Usage) -> None:
+    assert read_usage(dumped(usage), Usage) == counts
 
 
 def test_no_usage_is_none() -> None:
-    assert read_usage(b"null") is None
+    assert read_usage(b"null", Usage) is None
 
 
 def test_of_old_and_new_names_the_larger_counts() -> None:
     usage = {"prompt_tokens": 0, "input_tokens": 5, "completion_tokens": 7, "output_tokens": 0}
-    assert read_usage(dumped(usage)) == Counts(input_tokens=5, output_tokens=7, total_tokens=12)
+    assert read_usage(dumped(usage), Usage) == Usage(
+        input_tokens=5, output_tokens=7, total_tokens=12
+    )
 
 
 @pytest.mark.parametrize("number", ["9.0", "9", "0.9e1"])
 def test_a_whole_number_counts_however_it_is_written(number: str) -> None:
-    counts = read_usage(b'{"prompt_tokens":%b}' % number.encode())
-    assert counts == Counts(input_tokens=9, total_tokens=9)
+    counts = read_usage(b'{"prompt_tokens":%b}' % number.encode(), Usage)
+    assert counts == Usage(input_tokens=9, total_tokens=9)
     assert type(counts.input_tokens) is int
 
 
 @pytest.mark.parametrize("member", ["-1", "1.5", "-0.5", '"9"', "true", "[9]", "{}"])
 def test_what_is_no_count_counts_nothing_and_is_told(member: str) -> None:
     raw = b'{"prompt_tokens":%b,"completion_tokens":3}' % member.encode()
-    assert read_usage(raw) == Counts(output_tokens=3, total_tokens=3, malformed=True)
+    assert read_usage(raw, Usage) == Usage(output_tokens=3, total_tokens=3, malformed=True)
 
 
 @pytest.mark.parametrize("number", [b"9007199254740993", b"1e300", b"9" * 200])
 def test_a_number_beyond_all_counts_is_bounded(number: bytes) -> None:
-    counts = read_usage(b'{"prompt_tokens":1,"total_tokens":' + number + b"}")
-    assert counts == Counts(input_tokens=1, total_tokens=LARGEST, malformed=True)
+    counts = read_usage(b'{"prompt_tokens":1,"total_tokens":' + number + b"}", Usage)
+    assert counts == Usage(input_tokens=1, total_tokens=LARGEST, malformed=True)
 
 
 @pytest.mark.parametrize(
@@ -207,18 +209,18 @@ def test_a_number_beyond_all_counts_is_bounded(number: bytes) -> None:
     ids=lambda raw: raw[:30].decode(),
 )
 def test_usage_that_cannot_be_read_is_malformed(raw: bytes) -> None:
-    assert read_usage(raw) == Counts(malformed=True)
+    assert read_usage(raw, Usage) == Usage(malformed=True)
 
 
 @given(OBJECTS)
 def test_whatever_usage_holds_it_counts_within_bounds(usage: Any) -> None:
-    counts = read_usage(json.dumps(usage).encode())
+    counts = read_usage(json.dumps(usage).encode(), Usage)
     if counts is None:
         assert usage is None
         return
-    for name in Counts.__struct_fields__:
+    for name in Usage.__struct_fields__:
         assert 0 <= getattr(counts, name) <= 2 * LARGEST
-    assert all(type(getattr(counts, name)) is int for name in Counts.__struct_fields__[:-2])
+    assert all(type(getattr(counts, name)) is int for name in Usage.__struct_fields__[:-2])
 
 
 @given(OBJECTS)

@@ -5,8 +5,7 @@ import msgspec
 from veneer.edits import Edits
 from veneer.facts import Usage
 from veneer.layers._edited import edited
-from veneer.layers._stream import usage_of
-from veneer.wire.usage import usage_in_body
+from veneer.wire.usage import read_usage, usage_in_body
 
 
 class BodyRelay:
@@ -49,7 +48,7 @@ class BodyRelay:
             self.observed = is_json(body)
         else:
             self.observed = True
-            self.usage = usage_of(raw)
+            self.usage = read_usage(raw, Usage)
         if self.observed and self._edits.changes_body:
             self.edited = True
             body = edited(body, self._edits, self.usage)

@@ -172,7 +172,7 @@ class StreamRelay:
             raw = usage_in_event(data)
             if raw is not None:
                 self._raw_usage = raw
-                self.usage = usage_of(raw)
+                self.usage = read_usage(raw, Usage)
         return data
 
     def _edit(self, event: bytes, data: bytes) -> bytes:
@@ -252,9 +252,3 @@ def says_error(data: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return said.error is not None or said.type == "error"
-
-
-def usage_of(raw: bytes) -> Usage | None:
-    """Return the fact for a raw usage object."""
-    counts = read_usage(raw)
-    return None if counts is None else Usage(**msgspec.structs.asdict(counts))

@@ -129,7 +129,7 @@ def observable(scope: Scope) -> Scope:
     headers = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
     headers.append((b"accept-encoding", b"identity"))
     below = {**scope, "headers": headers}
-    if "extensions" in scope:
-        extensions = scope["extensions"] or {}
+    extensions = scope.get("extensions") or {}
+    if not UNSEEN.isdisjoint(extensions):
         below["extensions"] = {k: v for k, v in extensions.items() if k not in UNSEEN}
     return below

@@ -4,6 +4,7 @@ The functions take JSON text: the data of an event, or a whole body. Text that c
 nothing, so none of them raises.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -27,26 +28,6 @@ TERMINAL_TYPES = frozenset(
         "error",
     ]
 )
-
-
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a usage object counts; parts are contained in their totals.
-
-    `malformed` tells that something in it was no count and so counts nothing here.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    input_audio_tokens: int = 0
-    output_audio_tokens: int = 0
-    input_image_tokens: int = 0
-    output_image_tokens: int = 0
-    seconds: float = 0.0
-    malformed: bool = False
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
@@ -106,8 +87,12 @@ _typed = msgspec.json.Decoder(_Typed)
 _choices = msgspec.json.Decoder(_Choices)
 
 
-def read_usage(raw: bytes) -> Counts | None:
-    """Return what the text of a usage member counts; None where that is null.
+def read_usage(raw: bytes, record: Callable[..., _T]) -> _T | None:
+    """Return a `record` of what the text of a usage member counts; None where that is null.
+
+    It is made with keywords: `input_tokens`, `output_tokens` and `total_tokens`; their parts
+    `cached_input_tokens`, `cache_write_tokens`, `reasoning_tokens`, `input_audio_tokens`,
+    `output_audio_tokens`, `input_image_tokens` and `output_image_tokens`; `seconds`; `malformed`.
 
     A number that is no count (negative, a fraction, above 2**53) and any other value count
     nothing, except that a number too large counts 2**53; each marks the whole `malformed`. Where
@@ -117,7 +102,7 @@ def read_usage(raw: bytes) -> Counts | None:
     try:
         usage = _sound(raw)
     except (ValueError, RecursionError):
-        return _read_leniently(raw)
+        return _read_leniently(raw, record)
     if usage is None:
         return None
     asked = usage.prompt_tokens_details or usage.input_tokens_details
@@ -126,7 +111,7 @@ def read_usage(raw: bytes) -> Counts | None:
     given = given or usage.output_token_details or _NO_PARTS
     inputs = max(usage.prompt_tokens or 0, usage.input_tokens or 0)
     outputs = max(usage.completion_tokens or 0, usage.output_tokens or 0)
-    return Counts(
+    return record(
         input_tokens=inputs,
         output_tokens=outputs,
         total_tokens=usage.total_tokens or inputs + outputs,
@@ -141,12 +126,12 @@ def read_usage(raw: bytes) -> Counts | None:
     )
 
 
-def _read_leniently(raw: bytes) -> Counts | None:
+def _read_leniently(raw: bytes, record: Callable[..., _T]) -> _T | None:
     """Read a usage that is not as it should be: whatever in it is a count."""
     try:
         usage = _any(raw)
     except (ValueError, RecursionError):
-        return Counts(malformed=True)
+        return record(malformed=True)
     if usage is None:
         return None
     reader = _Reader()
@@ -160,7 +145,7 @@ def _read_leniently(raw: bytes) -> Counts | None:
     ).get
     inputs = max(count(of("prompt_tokens")), count(of("input_tokens")))
     outputs = max(count(of("completion_tokens")), count(of("output_tokens")))
-    return Counts(
+    return record(
         input_tokens=inputs,
         output_tokens=outputs,
         total_tokens=count(of("total_tokens")) or inputs + outputs,
