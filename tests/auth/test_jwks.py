@@ -141,6 +141,20 @@ async def test_an_attempt_takes_no_longer_than_its_timeout() -> None:
     assert await find(Jwks(URL, client=client, freshness=Freshness(timeout=0.02))) is None
 
 
+@pytest.mark.parametrize("error", [OSError("/secret.pem"), httpx.InvalidURL("no host")])
+async def test_what_is_wrong_on_our_side_is_no_bug_of_a_request(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: httpx.Request) -> httpx.Response:
+        raise error
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(broken))
+    assert await find(Jwks(URL, client=client)) is None
+    assert caplog.messages == [
+        f"the key set of idp.test was not fetched ({type(error).__name__}: see the network)"
+    ]
+
+
 async def test_whoever_stops_waiting_leaves_the_attempt_to_the_others() -> None:
     issuer = Issuer()
     keys = issuer.jwks()

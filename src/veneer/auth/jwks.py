@@ -131,7 +131,8 @@ class Jwks:
         try:
             async with asyncio.timeout(self._freshness.timeout):
                 self._keys = KeySet(await self._document(httpx))
-        except (httpx.HTTPError, TimeoutError, TokenError) as error:
+        # OSError covers the timeout, and authorities of TLS that cannot be read.
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TokenError) as error:
             self._failed = True
             # Its own sentence may quote what the other side sent.
             logger.warning(
