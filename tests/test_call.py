@@ -13,11 +13,12 @@ from starlette.types import Receive
 from tests.asgi import http_scope, json_request, read_body
 from veneer import client as client_module
 from veneer import facts
-from veneer.call import MAX_MODEL_NAME, Call, read_call
+from veneer.call import MAX_ITEM_MEMBERS, MAX_ITEMS, MAX_MODEL_NAME, Call, read_call
 from veneer.client import Client, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
 from veneer.errors import Error
 from veneer.operations import FIXED
+from veneer.wire import splice
 
 DEEP = 100_000
 
@@ -145,6 +146,28 @@ async def test_members_may_repeat_where_they_are_not_ours_to_read() -> None:
     assert isinstance(await call_of(body), Call)
     body = b'{"model":"a","prompt":"\\"model\\": \\u0041 \\"model\\""}'
     assert isinstance(await call_of(body), Call)
+
+
+@pytest.mark.parametrize("again", [b"", b',"a0":1'])
+async def test_a_body_that_would_be_walked_for_long_is_refused(again: bytes) -> None:
+    def body(count: int) -> bytes:
+        some = b",".join(b'"a%d":1' % index for index in range(count - 1))
+        return b'{"mod\\u0065l":"m",' + some + again + b"}"
+
+    assert isinstance(await call_of(body(splice.MAX_MEMBERS - 1)), Call)
+    error = await refused(body(splice.MAX_MEMBERS + 1))
+    assert (error.kind, "too many members" in error.message) == (Kind.INVALID_JSON, True)
+
+
+async def test_items_that_would_be_looked_at_for_long_are_refused() -> None:
+    item = b'{"role":"user","id":"i"}'
+    one_more = b'{"input":[' + item + (b"," + item) * MAX_ITEMS + b"]}"
+    error = await refused(one_more, "/v1/responses")
+    assert (error.kind, error.param) == (Kind.INVALID_VALUE, "input")
+    assert isinstance(await call_of(one_more.replace(item + b",", b"", 1), "/v1/responses"), Call)
+    many = b",".join(b'"a%d":1' % index for index in range(MAX_ITEM_MEMBERS))
+    body = b'{"input":[{"role":"user","\\u0069d":"i",' + many + b"}]}"
+    assert "too many members" in (await refused(body, "/v1/responses")).message
 
 
 async def test_a_model_has_a_name_and_not_a_novel() -> None:

@@ -20,6 +20,10 @@ MAX_BODY = 32 * 1024 * 1024
 # A name goes into logs and metrics; the longest in the field are paths of fine-tuned models.
 MAX_MODEL_NAME = 512
 
+# Items of a Responses call are looked at one by one, and their members where two may be of a name.
+MAX_ITEMS = 10_000
+MAX_ITEM_MEMBERS = 64
+
 
 class Call(RequestFact, frozen=True):
     """A request to an operation.
@@ -162,14 +166,16 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | 
     return refusal or _judge(operation, members)
 
 
-def _refuse_duplicates(body: bytes, members: Members | Item) -> None:
+def _refuse_duplicates(
+    body: bytes, members: Members | Item, *, most: int = splice.MAX_MEMBERS
+) -> None:
     """Raise `DuplicateMemberError` for a member that we read and that stands twice.
 
     Parsers differ in which of the two they take.
     """
     names = members.__struct_fields__
     if _may_repeat(body, names):
-        splice.members(body, frozenset(names))
+        splice.members(body, frozenset(names), most=most)
     options = members.stream_options if isinstance(members, Members) else None
     if isinstance(options, dict) and _may_repeat(body, ("include_usage",)):
         splice.value(body, ("stream_options", "include_usage"))
@@ -224,7 +230,12 @@ def _refuse_stored(members: Members) -> Error | None:
     given = bytes(members.input)
     # An item without a type is a reference too, if it has an id and no role.
     if given[:1] == b"[" and (b"item_reference" in given or b'"id"' in given or b"\\u" in given):
-        for index, item in enumerate(_items.decode(given)):
+        items = _items.decode(given)
+        if len(items) > MAX_ITEMS:
+            return Error(
+                Kind.INVALID_VALUE, f"'input' has more than {MAX_ITEMS} items.", param="input"
+            )
+        for index, item in enumerate(items):
             if _is_reference(bytes(item)):
                 return Error(
                     Kind.UNSUPPORTED_PARAMETER,
@@ -238,5 +249,5 @@ def _is_reference(text: bytes) -> bool:
     if text[:1] != b"{":
         return False
     item = _item.decode(text)
-    _refuse_duplicates(text, item)
+    _refuse_duplicates(text, item, most=MAX_ITEM_MEMBERS)
     return item.type == "item_reference" or (item.type is None and item.role is None)

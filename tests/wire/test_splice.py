@@ -277,3 +277,11 @@ def test_half_an_emoji_keeps_its_place() -> None:
     assert value(text, ("\ufffd",)) == b"1"
     assert replace(text, ("c",), b"3") == text.replace(b"2}", b"3}")
     assert insert(text, (), b'"d":4') == text[:-1] + b',"d":4}'
+
+
+@pytest.mark.parametrize("again", [b"", b',"0":1'])
+def test_an_object_of_many_members_is_not_walked(again: bytes) -> None:
+    inner = b'{"":1' + b"".join(b',"%d":1' % index for index in range(10)) + again + b"}"
+    assert len(members(inner, ("",), most=12)) == 1
+    with pytest.raises(ValueError, match="too many members"):
+        members(inner, ("",), most=10)

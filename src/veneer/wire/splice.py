@@ -4,8 +4,9 @@ Members are found by name, however the text writes it (`"mod\u0065l"` is `model`
 names through objects. A path through a member that stands twice is refused, because parsers differ
 in which of the two they take.
 
-Every function raises ValueError for text that is not one JSON object or is nested too deeply, and
-its subclass `DuplicateMemberError` for a member on the path that stands twice.
+Every function raises ValueError for text that is not one JSON object, is nested too deeply, or has
+more than `MAX_MEMBERS` in an object on the path, and its subclass `DuplicateMemberError` for a
+member on the path that stands twice.
 """
 
 import json
@@ -21,12 +22,16 @@ Span = tuple[int, int]
 # Name, start of the key, start and end of the value.
 _Member = tuple[str, int, int, int]
 
+# Members are walked one by one, while nobody else is served.
+MAX_MEMBERS = 1_000
+
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 # Only where a value ends is asked: a number of any length is left as text.
 _scan = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 _KEY = re.compile(
     rb'[ \t\n\r]*[{,][ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*', re.DOTALL
 ).match
+_TOO_MANY = "the JSON object has too many members"
 _CLOSE = re.compile(rb"[ \t\n\r]*\}[ \t\n\r]*").fullmatch
 
 
@@ -38,13 +43,16 @@ class DuplicateMemberError(ValueError):
         self.name = name
 
 
-def members(data: bytes, wanted: Collection[str] | None = None) -> dict[str, Span]:
+def members(
+    data: bytes, wanted: Collection[str] | None = None, *, most: int = MAX_MEMBERS
+) -> dict[str, Span]:
     """Return where the value of each member of the object stands, as (start, end) in `data`.
 
-    With `wanted`, only those members are returned, and only those must not stand twice.
+    With `wanted`, only those members are returned, and only those must not stand twice. `most` is
+    how many the object may have in place of `MAX_MEMBERS`.
     """
     spans: dict[str, Span] = {}
-    for name, _, start, end in _walk(data):
+    for name, _, start, end in _walk(data, most):
         if wanted is None or name in wanted:
             if name in spans:
                 raise DuplicateMemberError(name)
@@ -126,7 +134,7 @@ def _found(data: bytes, path: Path) -> Span:
     return span
 
 
-def _walk(data: bytes) -> list[_Member]:
+def _walk(data: bytes, most: int = MAX_MEMBERS) -> list[_Member]:
     """Return the members in the order of the text.
 
     The decoder knows what each value looks like, so nothing but keys has to be scanned. That every
@@ -134,29 +142,33 @@ def _walk(data: bytes) -> list[_Member]:
     a name that does has only its last value in the decoded object.
     """
     data, values = _decode(data)
+    if len(values) > most:
+        raise ValueError(_TOO_MANY)
     walked = []
     end = 0
     for name, raw in values.items():
         key = _KEY(data, end)
         if key is None:
-            return _walk_each(data)
+            return _walk_each(data, most)
         start = key.end()
         if not data.startswith(bytes(raw), start):
-            return _walk_each(data)
+            return _walk_each(data, most)
         end = start + len(raw)
         walked.append((name, key.start(1), start, end))
     if walked and _CLOSE(data, end) is None:
-        return _walk_each(data)
+        return _walk_each(data, most)
     return walked
 
 
-def _walk_each(data: bytes) -> list[_Member]:
+def _walk_each(data: bytes, most: int = MAX_MEMBERS) -> list[_Member]:
     """Return the members, also of an object that names some twice: slower, value by value."""
     # Latin-1 makes an index into the text an index into the bytes.
     text = data.decode("latin-1")
-    walked = []
+    walked: list[_Member] = []
     end = 0
     while key := _KEY(data, end):
+        if len(walked) == most:
+            raise ValueError(_TOO_MANY)
         start = key.end()
         try:
             end = _scan(text, start)[1]
