@@ -265,6 +265,15 @@ def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allow: by
     assert error.headers == ((b"allow", allow),)
 
 
+@pytest.mark.parametrize("path", ["/v1/files/a", "/v1/rerank", "/v1/models"])
+def test_no_path_answers_trace_which_would_show_the_upstreams_key(path: str) -> None:
+    error = Allowed([*NAMES, "/rerank"]).judge(scope_of(path, "TRACE"))
+    assert isinstance(error, Error)
+    assert error.kind is Kind.METHOD_NOT_ALLOWED
+    [(name, allowed)] = error.headers
+    assert (name, b"GET" in allowed, b"TRACE" in allowed) == (b"allow", True, False)
+
+
 def test_models_answer_head() -> None:
     assert isinstance(Allowed().judge(scope_of("/v1/models", "HEAD")), Endpoint)
 

@@ -33,8 +33,8 @@ class Body(Enum):
 class Operation(msgspec.Struct, frozen=True):
     """One thing that an OpenAI-compatible API does, named after its path.
 
-    `methods` are those it answers; none means any. `default` is whether it is served unless said
-    otherwise.
+    `methods` are those it answers; none means any but TRACE. `default` is whether it is served
+    unless said otherwise.
     """
 
     name: str
@@ -55,6 +55,9 @@ _PATH = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*").fullm
 
 _POST = frozenset({"POST"})
 _GET = frozenset({"GET", "HEAD"})
+
+# What is told of an operation that answers any method.
+_USUAL = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 # Paths that are an operation to the letter, below the base.
 FIXED = MappingProxyType(
@@ -197,15 +200,17 @@ class Allowed:
                     Kind.UNKNOWN_URL,
                     f"Unknown request URL: {scope['method']} {_shown(scope['path'])}",
                 )
-            return Endpoint(operation, quote(below).encode())
+            endpoint = Endpoint(operation, quote(below).encode())
         operation = endpoint.operation
         if operation.name not in self.names:
             return Error(Kind.NOT_SERVED, f"The operation '{operation.name}' is not served here.")
-        if operation.methods and scope["method"] not in operation.methods:
-            allowed = ", ".join(sorted(operation.methods))
+        method = scope["method"]
+        # An upstream answers TRACE with its request, our own key and all (RFC 9110 §9.3.8).
+        if method == "TRACE" or (operation.methods and method not in operation.methods):
+            allowed = ", ".join(sorted(operation.methods or _USUAL))
             return Error(
                 Kind.METHOD_NOT_ALLOWED,
-                f"{scope['method']} is not allowed on this path; it answers {allowed}.",
+                f"{method} is not allowed on this path; it answers {allowed}.",
                 headers=((b"allow", allowed.encode()),),
             )
         return endpoint
