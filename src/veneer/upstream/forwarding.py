@@ -54,10 +54,13 @@ NOT_TO_CLIENT = frozenset(
         b"date",
         b"server",
         b"set-cookie",
+        b"set-cookie2",
         b"openai-organization",
         b"openai-project",
         b"x-request-id",
         b"alt-svc",
+        b"authorization",
+        b"clear-site-data",
         b"strict-transport-security",
     ]
 )
