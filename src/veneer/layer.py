@@ -59,7 +59,8 @@ class Layer:
             if known is None or Client not in known:
                 await self._own(scope, receive, send)
                 return
-            if not self._ready or self._lifetime is not None:
+            lifetime = self._lifetime
+            if not self._ready or (lifetime is not None and not lifetime.started):
                 await self._prepare(scope)
             await self.handle(scope, receive, send)
         elif scope["type"] == "websocket":
