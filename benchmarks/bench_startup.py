@@ -78,7 +78,9 @@ def imported(module: str, cpus: set[int] | None) -> Mapping[str, float]:
 def served(origin: str, cpus: set[int] | None) -> Mapping[str, float]:
     """Start `veneer serve` and ask until it answers; return the milliseconds."""
     port = free_port()
-    command = python("veneer", "serve", "--upstream", f"{origin}/v1", "--port", str(port))
+    command = python(
+        "veneer", "serve", "--upstream", f"{origin}/v1", "--port", str(port), "--no-auth"
+    )
     started = time.monotonic()
     with running(command, cpus) as process:
         while time.monotonic() < started + START and process.poll() is None:

@@ -27,8 +27,8 @@ from veneer import (
     Upstream,
 )
 
-# A connection for each that the load has.
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=4.0)
+# More connections than the load has, and none that expires under it.
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=60.0)
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {
