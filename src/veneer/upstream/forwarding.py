@@ -80,9 +80,16 @@ def to_upstream(headers: Headers, http_version: str, dropped: frozenset[bytes]) 
     A traceparent that is not valid goes no further; without a valid one, nor does tracestate
     (W3C Trace Context §3.2, §3.3).
     """
-    kept = [pair for pair in headers if pair[0] not in dropped and pair[0][:6] != b"proxy-"]
+    kept = []
+    judged = []
+    for pair in headers:
+        name = pair[0]
+        if name not in dropped:
+            if name[:6] != b"proxy-":
+                kept.append(pair)
+        elif name in JUDGED and pair[1] not in fields.PLAIN_CONNECTION:
+            judged.append(pair)
     via = VIA.get(http_version) or http_version.encode("ascii") + b" veneer"
-    judged = [pair for pair in headers if pair[0] in JUDGED]
     if judged:
         traced = [pair for pair in judged if pair[0] == b"traceparent"]
         if len(traced) == 1 and fields.is_traceparent(traced[0][1]):

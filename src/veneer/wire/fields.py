@@ -35,7 +35,8 @@ NOT_NOMINATED = frozenset(
     ]
 )
 
-_PLAIN_CONNECTION = frozenset([b"keep-alive", b"close", b"Keep-Alive", b"Close"])
+# What Connection says of the connection itself; it nominates nothing.
+PLAIN_CONNECTION = frozenset([b"keep-alive", b"close", b"Keep-Alive", b"Close"])
 # A version later than 00 may append more parts.
 _TRACEPARENT = re.compile(
     rb"(?P<version>(?!ff)[0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
@@ -64,7 +65,7 @@ def nominated(fields: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
     """
     names: set[bytes] = set()
     for name, value in fields:
-        if name == b"connection" and value not in _PLAIN_CONNECTION:
+        if name == b"connection" and value not in PLAIN_CONNECTION:
             names.update(option.strip(b" \t").lower() for option in value.split(b","))
     return names - NOT_NOMINATED if names else names
 
