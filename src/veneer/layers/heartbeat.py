@@ -70,14 +70,13 @@ class _Stream:
         "_begun_early",
         "_early_start",
         "_error",
-        "_event",
         "_ids",
         "_interval",
         "_last",
         "_loop",
+        "_outgoing",
         "_scope",
         "_send",
-        "_sending",
         "_streaming",
         "_tail",
         "_timer",
@@ -100,8 +99,7 @@ class _Stream:
         self._error: bytearray | None = None
         # The last bytes that went out: the part as it came, and more before it where it is short.
         self._tail = b"\n\n"
-        self._sending = False
-        self._event: Coroutine[Any, Any, None] | None = None
+        self._outgoing: Coroutine[Any, Any, None] | None = None
         self._ids = False
         self._last = 0.0
 
@@ -119,11 +117,15 @@ class _Stream:
         ):
             self._note(message.get("body", b""))
             self._streaming = message.get("more_body", False)
-            sending = self._send(message)
-            event = sending if isinstance(sending, CoroutineType) else awaited(sending)
-            self._event = event
-            return event
+            return self._sent(message)
         return self._send_alone(message)
+
+    def _sent(self, message: Message) -> Coroutine[Any, Any, None]:
+        """Return what sends a message, and remember it: no heartbeat begins before it has ended."""
+        sending = self._send(message)
+        outgoing = sending if isinstance(sending, CoroutineType) else awaited(sending)
+        self._outgoing = outgoing
+        return outgoing
 
     async def _send_alone(self, message: Message) -> None:
         # Another may begin between the end of the first and our waking up; and one that has ended
@@ -143,11 +145,7 @@ class _Stream:
                 self._collect(message.get("body", b""))
                 message = {**message, "body": self._error_event(bytes(self._error))}
             self._streaming = message.get("more_body", False)
-        self._sending = True
-        try:
-            await self._send(message)
-        finally:
-            self._sending = False
+        await self._sent(message)
 
     async def close(self) -> None:
         """Stop the timer, and a heartbeat that has not got through."""
@@ -201,8 +199,8 @@ class _Stream:
 
     def _is_sending(self) -> bool:
         """Whether a message of the app's is on its way out, held up by a slow client."""
-        event = self._event
-        return self._sending or (event is not None and getcoroutinestate(event) != CORO_CLOSED)
+        outgoing = self._outgoing
+        return outgoing is not None and getcoroutinestate(outgoing) != CORO_CLOSED
 
     def _begin(self) -> None:
         """Begin the response in the app's place, once the call is known to want a stream."""
