@@ -256,7 +256,7 @@ async def test_a_second_comment_does_not_slip_in_before_the_app_that_waits_for_t
     exchange.taking.clear()
     stream._last -= 60
     stream._tick()
-    sending = asyncio.create_task(stream.send(body(b"data: 1\n\n")))
+    sending = asyncio.ensure_future(stream.send(body(b"data: 1\n\n")))
     await asyncio.sleep(0)
     exchange.taking.set()
     for _ in range(20):
