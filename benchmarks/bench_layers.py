@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from time import process_time
 from types import MappingProxyType
+from typing import Any
 
 from rig.completion import COMPLETION, PATH, REQUEST
 from rig.results import Column, Result, alternate, main
@@ -26,15 +27,18 @@ from rig.sse import END, event
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import (
+    AuthMiddleware,
     ErrorMiddleware,
     HeadersMiddleware,
     HeartbeatMiddleware,
     Layer,
     Middleware,
     OperationsMiddleware,
+    Principal,
     RelayMiddleware,
     Stack,
 )
+from veneer.auth.static import StaticKeys, digest_of
 from veneer.layers.log import LogMiddleware
 
 # Events of a short and of a long stream: their difference is what events cost.
@@ -50,8 +54,14 @@ LAYERS = (
     LogMiddleware,
     HeartbeatMiddleware,
     ErrorMiddleware,
+    AuthMiddleware,
     OperationsMiddleware,
     RelayMiddleware,
+)
+KEY = "sk-benchmark"
+ME = Principal(id="me", scopes=frozenset({"write"}))
+OPTIONS: Mapping[type, Mapping[str, Any]] = MappingProxyType(
+    {AuthMiddleware: {"verifier": StaticKeys([(digest_of(KEY), ME)])}}
 )
 WHOLE = "stack"
 
@@ -112,7 +122,7 @@ def scope_of(body: bytes) -> Scope:
             (b"user-agent", b"OpenAI/Python 3.0.0"),
             (b"x-stainless-lang", b"python"),
             (b"x-stainless-retry-count", b"0"),
-            (b"authorization", b"Bearer sk-benchmark"),
+            (b"authorization", b"Bearer " + KEY.encode()),
             (b"content-length", b"%d" % len(body)),
         ],
         "state": {},
@@ -162,7 +172,7 @@ def stacks() -> Iterator[tuple[str, Callable[[ASGIApp], ASGIApp]]]:
     layers: list[Middleware] = []
     for cls in LAYERS:
         if cls is not Layer:
-            layers.append(Middleware(cls))
+            layers.append(Middleware(cls, **OPTIONS.get(cls, {})))
         yield cls.__name__, partial(Stack, layers[:] or [Middleware(Layer)])
 
 
