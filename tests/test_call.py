@@ -372,3 +372,22 @@ def test_no_body_is_too_odd_to_be_judged(body: Any, path: str) -> None:
         assert isinstance(msgspec.json.decode(data), dict)
     else:
         assert judged.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("member", "param"),
+    [
+        (b'"stream_options":[' + b"[]," * 2_000_000 + b"[]]", "stream_options"),
+        (b'"stream_options":{"x":"' + b"y" * 5000 + b'"}', "stream_options"),
+        (b'"model":"' + b"m" * 5000 + b'"', "model"),
+        (b'"stream":[' + b"[]," * 2000 + b"[]]", "stream"),
+    ],
+    ids=["list", "options", "model", "stream"],
+)
+async def test_a_member_too_long_to_be_what_it_is_called_is_refused_unread(
+    member: bytes, param: str
+) -> None:
+    exchange = json_request(b"{" + member + b"}")
+    refusal = await read_call(exchange.scope, exchange.receive)
+    assert isinstance(refusal, Error)
+    assert refusal.param == param

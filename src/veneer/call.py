@@ -38,21 +38,35 @@ class Call(RequestFact, frozen=True):
     include_usage: bool | None = None
 
 
-class Members(msgspec.Struct):
-    """The members of a body that we read; nobody's type is judged while decoding."""
+NULL = msgspec.Raw(b"null")
 
-    model: Any = None
-    stream: Any = None
-    stream_options: Any = None
+# Bytes of a member beyond which it is not decoded: what we read is short, whatever else is sent.
+MAX_MEMBER = 4096
+
+FLAGS = MappingProxyType({b"null": False, b"false": False, b"true": True})
+
+
+class Members(msgspec.Struct):
+    """The members of a body that we read, as text: their type and size are judged first."""
+
+    model: msgspec.Raw = NULL
+    stream: msgspec.Raw = NULL
+    stream_options: msgspec.Raw = NULL
 
 
 class ResponsesMembers(Members):
     """What makes a Responses call depend on, or leave behind, something stored upstream."""
 
-    background: Any = None
-    previous_response_id: Any = None
-    conversation: Any = None
-    input: msgspec.Raw = msgspec.Raw(b"null")
+    background: msgspec.Raw = NULL
+    previous_response_id: msgspec.Raw = NULL
+    conversation: msgspec.Raw = NULL
+    input: msgspec.Raw = NULL
+
+
+class StreamOptions(msgspec.Struct):
+    """The member of `stream_options` that we read."""
+
+    include_usage: Any = None
 
 
 class Item(msgspec.Struct):
@@ -65,6 +79,8 @@ class Item(msgspec.Struct):
 
 _members = msgspec.json.Decoder(Members)
 _responses_members = msgspec.json.Decoder(ResponsesMembers)
+_options = msgspec.json.Decoder(StreamOptions)
+_name = msgspec.json.Decoder(str)
 _items = msgspec.json.Decoder(list[msgspec.Raw])
 _item = msgspec.json.Decoder(Item)
 
@@ -154,7 +170,7 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | 
     try:
         members = decoder.decode(body)
         _refuse_duplicates(body, members)
-        refusal = None if stored else _refuse_stored(members)
+        return (None if stored else _refuse_stored(members)) or _judge(operation, members)
     except RecursionError:
         return Error(Kind.INVALID_JSON, "The request body is nested too deeply.")
     except splice.DuplicateMemberError as error:
@@ -163,7 +179,6 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | 
         )
     except (msgspec.DecodeError, ValueError) as error:
         return Error(Kind.INVALID_JSON, f"The request body is not a JSON object: {error}.")
-    return refusal or _judge(operation, members)
 
 
 def _refuse_duplicates(
@@ -176,8 +191,8 @@ def _refuse_duplicates(
     names = members.__struct_fields__
     if _may_repeat(body, names):
         splice.members(body, frozenset(names), most=most)
-    options = members.stream_options if isinstance(members, Members) else None
-    if isinstance(options, dict) and _may_repeat(body, ("include_usage",)):
+    options = bytes(members.stream_options) if isinstance(members, Members) else b""
+    if options[:1] == b"{" and _may_repeat(options, ("include_usage",)):
         splice.value(body, ("stream_options", "include_usage"))
 
 
@@ -194,26 +209,30 @@ def _may_repeat(body: bytes, names: tuple[str, ...]) -> bool:
 
 
 def _judge(operation: Operation, members: Members) -> Call | Error:
-    model = members.model
-    if model is not None and not isinstance(model, str):
+    text = bytes(members.model)
+    if text[:1] != b'"' and text != b"null":
         return Error(Kind.INVALID_TYPE, "'model' must be a string.", param="model")
-    if model is not None and not (model.isprintable() and len(model) <= MAX_MODEL_NAME):
+    model = None
+    if text != b"null":
+        model = _name.decode(text) if len(text) <= MAX_MEMBER else None
+        if model is None or not (model.isprintable() and len(model) <= MAX_MODEL_NAME):
+            return Error(
+                Kind.INVALID_VALUE,
+                f"'model' is no name: it holds control characters or more than {MAX_MODEL_NAME}.",
+                param="model",
+            )
+    stream = FLAGS.get(bytes(members.stream))
+    if stream is None:
+        return Error(Kind.INVALID_TYPE, "'stream' must be true or false.", param="stream")
+    options = bytes(members.stream_options)
+    if len(options) > MAX_MEMBER:
         return Error(
             Kind.INVALID_VALUE,
-            f"'model' is no name: it holds control characters or more than {MAX_MODEL_NAME}.",
-            param="model",
+            f"'stream_options' is longer than {MAX_MEMBER} bytes.",
+            param="stream_options",
         )
-    stream = members.stream
-    if stream is not None and not isinstance(stream, bool):
-        return Error(Kind.INVALID_TYPE, "'stream' must be true or false.", param="stream")
-    options = members.stream_options
-    wanted = options.get("include_usage") if isinstance(options, dict) else None
-    return Call(
-        operation,
-        model,
-        stream is True,
-        wanted if isinstance(wanted, bool) else None,
-    )
+    wanted = _options.decode(options).include_usage if options[:1] == b"{" else None
+    return Call(operation, model, stream, wanted if isinstance(wanted, bool) else None)
 
 
 def _refuse_stored(members: Members) -> Error | None:
@@ -221,7 +240,7 @@ def _refuse_stored(members: Members) -> Error | None:
     if not isinstance(members, ResponsesMembers):
         return None
     for name in ("background", "previous_response_id", "conversation"):
-        if getattr(members, name) not in (None, False):
+        if bytes(getattr(members, name)) not in (b"null", b"false"):
             return Error(
                 Kind.UNSUPPORTED_PARAMETER,
                 f"'{name}' is not served here: every call carries its whole input.",
