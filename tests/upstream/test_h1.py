@@ -290,7 +290,7 @@ async def test_an_answer_in_the_moment_an_upload_ends(*, fails: bool) -> None:
     async with serving(answering(ok(), b"")) as server:
         transport = H1Transport(server.url)
         await get(transport)
-        connection = transport._pool.take()  # type: ignore[union-attr]
+        connection = transport._pool.take()  # type: ignore[union-attr]  # it has sent a request
         assert connection is not None
         waiter = connection.send(GET, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         connection.uploading = asyncio.create_task(body())
@@ -345,7 +345,7 @@ async def test_a_small_body_that_is_not_taken_times_out_as_written() -> None:
         transport = H1Transport(server.url, timeouts=Timeouts(write=0.1, response_header=5, read=5))
         # Fill what the sockets hold, by a request on the same connection that is answered early.
         await get(transport)
-        connection = transport._pool.take()  # type: ignore[union-attr]
+        connection = transport._pool.take()  # type: ignore[union-attr]  # it has sent a request
         assert connection is not None
         connection.pause_writing()
         waiter = connection.send(GET, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -363,7 +363,7 @@ async def test_once_a_small_body_is_taken_the_header_is_waited_for() -> None:
     async with serving(script) as server:
         transport = H1Transport(server.url, timeouts=Timeouts(write=5, response_header=0.1))
         await get(transport)
-        connection = transport._pool.take()  # type: ignore[union-attr]
+        connection = transport._pool.take()  # type: ignore[union-attr]  # it has sent a request
         assert connection is not None
         connection.pause_writing()
         waiter = connection.send(GET, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")

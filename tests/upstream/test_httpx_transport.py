@@ -116,7 +116,7 @@ async def test_a_derived_client_is_known_and_another_object_is_not() -> None:
         with pytest.raises(ConnectFailed):
             await HttpxTransport(client, "http://upstream.test").request(GET)
     with pytest.raises(TypeError, match="AsyncClient"):
-        HttpxTransport(object(), "http://upstream.test")  # type: ignore[arg-type]
+        HttpxTransport(object(), "http://upstream.test")  # type: ignore[arg-type]  # no client
 
 
 async def test_a_target_that_httpx_cannot_parse_is_refused() -> None:

@@ -4,10 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veneer.wire.ids import ALPHABET, LENGTH, decode_ulid, request_id, ulid
+from veneer.wire.ids import ALPHABET, request_id, ulid
 
 TIMES = st.integers(0, 2**48 - 1)
 RANDOM = st.binary(min_size=16, max_size=16)
+
+
+def decoded(text: str) -> tuple[int, int]:
+    """Return the milliseconds and the random bits of a ULID, digit by digit as it is specified."""
+    value = 0
+    for letter in text:
+        value = value * 32 + ALPHABET.index(letter)
+    return value >> 80, value & (1 << 80) - 1
 
 
 @given(TIMES, RANDOM)
@@ -16,9 +24,9 @@ def test_a_ulid_is_read_back(now_ms: int, random: bytes) -> None:
     bits = 0
     for byte in random:
         bits = bits << 5 | byte & 31
-    assert len(text) == LENGTH
+    assert len(text) == 26
     assert set(text) <= set(ALPHABET)
-    assert decode_ulid(text) == decode_ulid(text.lower()) == (now_ms, bits)
+    assert decoded(text) == (now_ms, bits)
 
 
 @given(TIMES, TIMES, RANDOM, RANDOM)
@@ -29,39 +37,7 @@ def test_ulids_sort_by_time(first: int, second: int, one: bytes, other: bytes) -
 
 def test_a_known_ulid_has_the_time_of_the_specification() -> None:
     assert ulid(1469918176385, bytes(16)) == "01ARYZ6S410000000000000000"
-    assert decode_ulid("01ARYZ6S41TSV4RRFFQ69G5FAV")[0] == 1469918176385
-    assert decode_ulid("7ZZZZZZZZZZZZZZZZZZZZZZZZZ") == (2**48 - 1, 2**80 - 1)
-
-
-@given(st.text(ALPHABET + "ILOUilou-_ \N{LATIN SMALL LETTER LONG S}", min_size=24, max_size=28))
-def test_only_26_letters_of_the_alphabet_are_a_ulid(text: str) -> None:
-    ours = set(ALPHABET + ALPHABET.lower())
-    if len(text) == LENGTH and set(text) <= ours and text[0] in "01234567":
-        decode_ulid(text)
-    else:
-        with pytest.raises(ValueError, match="26 characters"):
-            decode_ulid(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
-        "01ARYZ6S41TSV4RRFFQ69G5FAI",
-        "01ARYZ6S41TSV4RRFFQ69G5FAl",
-        "01ARYZ6S41TSV4RRFFQ69G5FAO",
-        "01ARYZ6S41TSV4RRFFQ69G5FAu",
-        "01ARYZ6S41TSV4RRFFQ69G5FA",
-        "01ARYZ6S41TSV4RRFFQ69G5FAVV",
-        "01ARYZ6S41TSV4RRFFQ69G5FAV\n",
-        "01ARYZ6S41TSV4RRFFQ69G5FA\N{KELVIN SIGN}",
-        "01ARYZ6S41TSV4RRFFQ69G5FA\N{ARABIC-INDIC DIGIT ONE}",
-    ],
-)
-def test_a_malformed_ulid_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="26 characters"):
-        decode_ulid(text)
+    assert ulid(2**48 - 1, b"\xff" * 16) == "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
 
 
 @pytest.mark.parametrize("now_ms", [-1, 2**48])
