@@ -52,6 +52,28 @@ class Principal(RequestFact, frozen=True, kw_only=True):
     attributes: Mapping[str, Any] = {}
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a quota stands for a caller.
+
+    `unit` is `requests`, `tokens` or `concurrent-requests`. Of `limit` units in `window` seconds
+    `remaining` are left; `reset` is the time in seconds until all are, if nothing more is taken.
+    Concurrent requests have no window, and come back when the calls end: both are 0.
+    """
+
+    policy: str
+    unit: str
+    limit: int
+    window: float
+    remaining: int
+    reset: float
+
+
+class Quotas(RequestFact, frozen=True):
+    """The quotas that hold this request, as they stand after what it took."""
+
+    standings: tuple[Standing, ...]
+
+
 class Usage(ResponseFact, frozen=True, kw_only=True):
     """The tokens that the upstream says it used; subsets are contained in their totals.
 
@@ -93,6 +115,10 @@ class Route(ResponseFact, frozen=True, kw_only=True):
     status: int
     request_id: str | None = None
     seconds: float = 0.0
+
+
+class Unreached(ResponseFact, frozen=True):
+    """The call was answered without the model server having got it, so nothing was used."""
 
 
 F = TypeVar("F")

@@ -1,0 +1,1 @@
+"""Limiters: who counts what is used, and decides whether more may be."""

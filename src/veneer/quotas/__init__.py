@@ -1,0 +1,1 @@
+"""Quotas: how much a caller may use in a time, in which unit, counted for whom."""
