@@ -31,7 +31,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "id", f"{self.policy}/{self.window:g}")
+        msgspec.structs.force_setattr(self, "id", f"{self.policy}/{self.window:.15g}")
 
     @property
     def rate(self) -> float:
