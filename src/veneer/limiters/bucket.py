@@ -1,12 +1,18 @@
 """The bucket: continuous counting (GCRA, the leaky bucket as a meter) with debt.
 
 Units flow out evenly, a whole limit in a window. A quota that was left alone for a window can be
-used up at once, so a window holds at most the limit twice: what stood free at its beginning, and
-what came back during it. What is settled above the limit is a debt, which flows out first.
+used up at once, so what is admitted between two moments is at most the limit and what flows out
+between them: twice the limit in a window. What is settled above the limit is a debt, and flows out
+like the rest.
 
-Units flow out in the order in which they came, and what has flowed out cannot be given back: else a
-call that took much and needed little would make room twice, once by time and once by settling.
+What has flowed out cannot be given back: else a call that took much and needed little would make
+room twice, once by time and once by settling. So it has to be known whose units flow: first those
+of calls that are settled, then those of all running calls in proportion to what each still has.
+The bound holds for any rule that lets every unit leave once; this one needs no list of calls, does
+not care in which order they settle, and leaves running calls the most to give back.
 """
+
+from math import exp, inf, log
 
 import msgspec
 
@@ -16,45 +22,70 @@ from veneer.quotas.quota import Quota
 TOLERANCE = 1e-6
 
 
-class Bucket(msgspec.Struct):
-    """One counter.
+class Bucket(msgspec.Struct, gc=False):
+    """One counter; `drain` comes before everything else.
 
-    `put` counts all units that ever came in, `out` those that flowed out or were given back, as of
-    the time `at` (seconds on the limiter's clock). At `until` all that is known of will have
-    flowed out: a bucket that is forgotten then is missed by nobody.
+    As of the time `at` (seconds on the limiter's clock) there stand in it `used` units of calls
+    that are settled, and `held` units of calls that are not. Held units first stood alone at
+    `since`; from then on flowing has thinned them by the factor exp(-`thinned`). At `until` all
+    will have flowed out: a bucket that is forgotten then is missed by nobody.
     """
 
-    put: float = 0.0
-    out: float = 0.0
+    used: float = 0.0
+    held: float = 0.0
+    since: float = 0.0
+    thinned: float = 0.0
     at: float = 0.0
     until: float = 0.0
 
     def drain(self, quota: Quota, now: float) -> float:
         """Let flow out what has by now; return the level. A clock that goes back stands still."""
         if now > self.at:
-            self.out = min(self.put, self.out + (now - self.at) * quota.rate)
+            left = self.used - (now - self.at) * quota.rate
             self.at = now
-        return self.put - self.out
+            if left < 0:
+                held = self.held
+                self.used = 0.0
+                if held + left > 0:
+                    self.held = held + left
+                    self.thinned += log(held / self.held)
+                else:
+                    self.held = 0.0
+                return self.held
+            self.used = left
+        return self.used + self.held
 
-    def put_in(self, quota: Quota, units: float) -> float:
-        """Add units, also above the limit, after `drain`; return the mark of the last of them."""
-        self.put += units
-        self.until = max(self.until, self.at + (self.put - self.out) / quota.rate)
-        return self.put
+    def put_in(self, quota: Quota, units: int) -> tuple[float, float]:
+        """Add units of a call, also above the limit; return the mark by which it is settled."""
+        if not self.held:
+            self.since = self.at
+            self.thinned = 0.0
+        self.held += units
+        self.until = self.at + (self.used + self.held) / quota.rate
+        return self.since, self.thinned
 
-    def give_back(self, mark: float, units: float) -> None:
-        """Take out units that were put in up to a mark, as far as they have not flowed out."""
-        self.out += min(units, max(0.0, mark - self.out))
+    def settle(self, quota: Quota, mark: tuple[float, float], taken: int, used: int) -> None:
+        """Correct what a call took to what it used, as far as it has not flowed out.
 
+        A bucket that was empty or forgotten in between knows the mark no more; a debt goes in all
+        the same.
+        """
+        since, thinned = mark
+        if since == self.since:
+            standing = min(self.held, taken * exp(thinned - self.thinned))
+            self.held -= standing
+        else:
+            standing = 0.0
+        self.used += max(0.0, standing + used - taken)
+        self.until = self.at + (self.used + self.held) / quota.rate
 
-def wait_for(level: float, quota: Quota, cost: int) -> float:
-    """Return the seconds until a cost fits, 0 if it does; infinite where it never will."""
-    if cost > quota.limit:
-        return float("inf")
-    over = level + cost - quota.limit
-    return over / quota.rate if over > TOLERANCE else 0.0
+    def wait(self, level: float, quota: Quota, cost: int) -> float:
+        """Return the seconds until a cost fits, 0 if it does; infinite where it never will."""
+        if cost > quota.limit:
+            return inf
+        over = level + cost - quota.limit
+        return over / quota.rate if over > TOLERANCE else 0.0
 
-
-def remaining(level: float, quota: Quota) -> int:
-    """Return how many whole units are left."""
-    return max(0, int(quota.limit - level + TOLERANCE))
+    def reset(self, level: float, quota: Quota) -> float:
+        """Return the seconds until nothing stands in it."""
+        return level / quota.rate

@@ -20,6 +20,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
     limit; otherwise a full quota may be used at once, and what comes back besides. `on_failure` is
     what happens while whoever counts is out of reach: admit (`open`), refuse (`closed`), or count
     in this process alone (`local`). Counters go by `id`, the policy's name and the window.
+    `rate` is the units that come back in a second. Both are worked out here.
     """
 
     policy: str
@@ -29,14 +30,13 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     on_failure: OnFailure = "local"
     id: str = ""
+    rate: float = 0.0
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "id", f"{self.policy}/{self.window:.15g}")
-
-    @property
-    def rate(self) -> float:
-        """Units that come back in a second."""
-        return self.limit / self.window
+        # What stands in a quota of nothing, from before it became one, has to flow out as well.
+        rate = max(1, self.limit) / self.window if self.window > 0 else 0.0
+        msgspec.structs.force_setattr(self, "rate", rate)
 
 
 class Charge(msgspec.Struct, frozen=True):
