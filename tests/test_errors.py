@@ -34,6 +34,7 @@ PLAIN = Dialect(
     body=plain,
     event=plain_event,
     request_id_headers=(b"x-id",),
+    rate_limit_fields=OPENAI.rate_limit_fields,
 )
 
 

@@ -17,7 +17,7 @@ class Error(msgspec.Struct, frozen=True):
 
     `message` is for the client: one sentence, nothing secret. `param` names the offending member of
     the request. `headers` are added to the response; `status` replaces the dialect's own where an
-    upstream's is to be kept.
+    upstream's is to be kept. `retry` replaces the dialect's advice on trying again.
     """
 
     kind: Kind
@@ -25,6 +25,7 @@ class Error(msgspec.Struct, frozen=True):
     param: str | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     status: int | None = None
+    retry: bool | None = None
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the whole response: envelope, status, and advice on retrying."""
@@ -35,8 +36,9 @@ class Error(msgspec.Struct, frozen=True):
             (b"content-length", b"%d" % len(body)),
             *self.headers,
         ]
-        if failure.form.retry is not None:
-            headers.append((b"x-should-retry", b"true" if failure.form.retry else b"false"))
+        retry = failure.form.retry if self.retry is None else self.retry
+        if retry is not None:
+            headers.append((b"x-should-retry", b"true" if retry else b"false"))
         status = self.status or failure.form.status
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if scope["method"] == "HEAD":

@@ -59,7 +59,7 @@ def test_the_envelope_has_the_four_members_of_the_schema(kind: Kind) -> None:
         (Kind.CONFLICT, openai.ConflictError),
         (Kind.BODY_TOO_LARGE, openai.APIStatusError),
         (Kind.UNPROCESSABLE, openai.UnprocessableEntityError),
-        (Kind.RATE_LIMITED, openai.RateLimitError),
+        (Kind.REQUESTS_LIMITED, openai.RateLimitError),
         (Kind.INTERNAL, openai.InternalServerError),
         (Kind.UPSTREAM_TIMEOUT, openai.InternalServerError),
         (Kind.SHUTTING_DOWN, openai.InternalServerError),

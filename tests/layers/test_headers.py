@@ -139,6 +139,7 @@ async def test_the_dialect_is_known_below() -> None:
         body=OPENAI.body,
         event=OPENAI.event,
         request_id_headers=(b"x-other-id", b"x-request-id"),
+        rate_limit_fields=OPENAI.rate_limit_fields,
     )
     app = Responder(b"{}", headers=[(b"x-other-id", b"theirs")])
     exchange = await answer(app, dialect=other)

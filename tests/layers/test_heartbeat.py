@@ -386,7 +386,7 @@ async def test_an_error_after_an_early_start_becomes_an_event(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         facts.put(scope, Call(FIXED[operation], "m", stream=True))
         await several_intervals()
-        await Error(Kind.RATE_LIMITED, "Too many.", param="model")(scope, receive, send)
+        await Error(Kind.REQUESTS_LIMITED, "Too many.", param="model")(scope, receive, send)
 
     exchange = await request(f"/v1/{operation}").run(layer(app, early_start=INTERVAL))
     assert exchange.status == 200

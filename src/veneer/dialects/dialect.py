@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from veneer.dialects.kinds import Kind
-from veneer.facts import RequestFact
+from veneer.facts import RequestFact, Standing
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -43,9 +43,10 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
 
     `forms` has a form for every `Kind`; `body` renders the error envelope, `event` the one event
     that ends a broken stream of the operation named by its second argument.
-    `request_id_headers` are the response fields that carry the request's id; `version` is the API
-    version field and value, if the API sends one; `exposed` names the fields that a browser may
-    read.
+    `request_id_headers` are the response fields that carry the request's id; `rate_limit_fields`
+    gives those that say how quotas stand, names in lower case, from their standings and the time in
+    seconds since the epoch. `version` is the API version field and value, if the API sends one;
+    `exposed` names the fields that a browser may read.
     """
 
     name: str
@@ -53,5 +54,6 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     body: Callable[[Failure], bytes]
     event: Callable[[Failure, str], bytes]
     request_id_headers: Sequence[bytes]
+    rate_limit_fields: Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
     version: tuple[bytes, bytes] | None = None
     exposed: Sequence[str] = ()

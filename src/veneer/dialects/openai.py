@@ -7,6 +7,7 @@ import msgspec
 
 from veneer.dialects.dialect import Dialect, Failure, Form
 from veneer.dialects.kinds import Kind
+from veneer.dialects.rate_limits import openai_fields
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
@@ -47,7 +48,11 @@ FORMS = MappingProxyType(
         Kind.BODY_TOO_LARGE: Form(413, INVALID, "request_too_large"),
         Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "unsupported_media_type"),
         Kind.UNPROCESSABLE: Form(422, INVALID, "unprocessable"),
-        Kind.RATE_LIMITED: Form(429, "requests", "rate_limit_exceeded"),
+        Kind.REQUESTS_LIMITED: Form(429, "requests", "rate_limit_exceeded"),
+        Kind.TOKENS_LIMITED: Form(429, "tokens", "rate_limit_exceeded"),
+        Kind.CONCURRENCY_LIMITED: Form(429, "requests", "concurrency_limit_exceeded"),
+        Kind.OVER_WHOLE_LIMIT: Form(429, "tokens", "rate_limit_exceeded", retry=False),
+        Kind.LIMITS_UNAVAILABLE: Form(503, BUSY, "limits_unavailable"),
         Kind.INTERNAL: Form(500, SERVER),
         Kind.UPSTREAM_UNREACHABLE: Form(502, SERVER, "upstream_unreachable"),
         Kind.UPSTREAM_INVALID: Form(502, SERVER, "upstream_invalid_response"),
@@ -91,6 +96,7 @@ OPENAI = Dialect(
     body=render_body,
     event=render_event,
     request_id_headers=(b"x-request-id",),
+    rate_limit_fields=openai_fields,
     version=(b"openai-version", b"2020-10-01"),
     exposed=(
         "X-Request-ID",
@@ -100,5 +106,13 @@ OPENAI = Dialect(
         "Retry-After-Ms",
         "X-Should-Retry",
         "Server-Timing",
+        "X-RateLimit-Limit-Requests",
+        "X-RateLimit-Remaining-Requests",
+        "X-RateLimit-Reset-Requests",
+        "X-RateLimit-Limit-Tokens",
+        "X-RateLimit-Remaining-Tokens",
+        "X-RateLimit-Reset-Tokens",
+        "RateLimit-Policy",
+        "RateLimit",
     ),
 )

@@ -40,7 +40,7 @@ KINDS = MappingProxyType(
         413: Kind.BODY_TOO_LARGE,
         415: Kind.UNSUPPORTED_MEDIA_TYPE,
         422: Kind.UNPROCESSABLE,
-        429: Kind.RATE_LIMITED,
+        429: Kind.REQUESTS_LIMITED,
         500: Kind.INTERNAL,
         502: Kind.UPSTREAM_INVALID,
         503: Kind.UPSTREAM_BUSY,
