@@ -13,11 +13,12 @@ from starlette.types import Receive
 from tests.asgi import http_scope, json_request, read_body
 from veneer import client as client_module
 from veneer import facts
-from veneer.call import MAX_ITEM_MEMBERS, MAX_ITEMS, MAX_MODEL_NAME, Call, read_call
+from veneer.call import MAX_MODEL_NAME, Call, read_call
 from veneer.client import Client, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
 from veneer.errors import Error
 from veneer.operations import FIXED
+from veneer.stored import MAX_ITEM_MEMBERS, MAX_ITEMS
 from veneer.wire import splice
 
 DEEP = 100_000
@@ -45,7 +46,12 @@ async def test_a_call_is_read_from_its_body() -> None:
         "messages": [],
     }
     assert await call_of(body) == Call(
-        FIXED["chat/completions"], model="gpt", stream=True, include_usage=True
+        FIXED["chat/completions"],
+        model="gpt",
+        stream=True,
+        include_usage=True,
+        input_bytes=2,
+        output_cap=5,
     )
 
 

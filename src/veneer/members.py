@@ -1,0 +1,241 @@
+"""The members of a body that we read: found in one decoding, and left as text.
+
+Their type and size are judged first: what is too long to be a name, a flag or a number is not
+decoded. None may stand twice, for parsers differ in which of the two they take.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from veneer.wire import splice
+
+# A member that is not there; one that is has a byte at least.
+ABSENT = msgspec.Raw()
+
+# Beyond this, and in more text than that, a number is no cap that anything has: it counts as none.
+MAX_COUNT = 10_000_000
+MAX_DIGITS = 32
+
+# A member of more bytes is taken out before the names of the others are looked for.
+LONG = 256
+
+_COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*").match
+_BACKSLASH = ord("\\")
+
+
+class Members(msgspec.Struct):
+    """What is read of every operation; the methods tell what an estimate of its tokens needs."""
+
+    model: msgspec.Raw = ABSENT
+    stream: msgspec.Raw = ABSENT
+    stream_options: msgspec.Raw = ABSENT
+
+    def input_bytes(self) -> int:
+        """Return how much of the body's text the model reads, in bytes."""
+        return 0
+
+    def output_cap(self) -> int | None:
+        """Return the most tokens of an answer, None where none is given."""
+        return None
+
+    def choices(self) -> int:
+        """Return how many answers are asked for."""
+        return 1
+
+
+class ChatMembers(Members):
+    """Of a chat completion."""
+
+    messages: msgspec.Raw = ABSENT
+    tools: msgspec.Raw = ABSENT
+    functions: msgspec.Raw = ABSENT
+    response_format: msgspec.Raw = ABSENT
+    prediction: msgspec.Raw = ABSENT
+    max_completion_tokens: msgspec.Raw = ABSENT
+    max_tokens: msgspec.Raw = ABSENT
+    n: msgspec.Raw = ABSENT
+
+    def input_bytes(self) -> int:
+        """See `Members.input_bytes`."""
+        return (
+            len(self.messages)
+            + len(self.tools)
+            + len(self.functions)
+            + len(self.response_format)
+            + len(self.prediction)
+        )
+
+    def output_cap(self) -> int | None:
+        """See `Members.output_cap`."""
+        return count(self.max_completion_tokens) or count(self.max_tokens)
+
+    def choices(self) -> int:
+        """See `Members.choices`."""
+        return count(self.n) or 1
+
+
+class CompletionMembers(Members):
+    """Of a completion."""
+
+    prompt: msgspec.Raw = ABSENT
+    suffix: msgspec.Raw = ABSENT
+    max_tokens: msgspec.Raw = ABSENT
+    n: msgspec.Raw = ABSENT
+    best_of: msgspec.Raw = ABSENT
+
+    def input_bytes(self) -> int:
+        """See `Members.input_bytes`."""
+        return len(self.prompt) + len(self.suffix)
+
+    def output_cap(self) -> int | None:
+        """See `Members.output_cap`."""
+        return count(self.max_tokens)
+
+    def choices(self) -> int:
+        """Return the answers to each prompt, those included of which only the best are shown."""
+        each = max(count(self.n) or 1, count(self.best_of) or 1)
+        return each * prompts_in(bytes(self.prompt))
+
+
+class ResponsesMembers(Members):
+    """Of a Responses call; the first three make it depend on, or leave, something upstream."""
+
+    background: msgspec.Raw = ABSENT
+    previous_response_id: msgspec.Raw = ABSENT
+    conversation: msgspec.Raw = ABSENT
+    tools: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+    instructions: msgspec.Raw = ABSENT
+    prompt: msgspec.Raw = ABSENT
+    text: msgspec.Raw = ABSENT
+    max_output_tokens: msgspec.Raw = ABSENT
+
+    def input_bytes(self) -> int:
+        """See `Members.input_bytes`."""
+        return (
+            len(self.input)
+            + len(self.instructions)
+            + len(self.tools)
+            + len(self.prompt)
+            + len(self.text)
+        )
+
+    def output_cap(self) -> int | None:
+        """See `Members.output_cap`."""
+        return count(self.max_output_tokens)
+
+
+class EmbeddingMembers(Members):
+    """Of an embedding."""
+
+    input: msgspec.Raw = ABSENT
+
+    def input_bytes(self) -> int:
+        """See `Members.input_bytes`."""
+        return len(self.input)
+
+
+class StreamOptions(msgspec.Struct):
+    """The member of `stream_options` that we read."""
+
+    include_usage: Any = None
+
+
+_DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = MappingProxyType(
+    {
+        "chat.completions": msgspec.json.Decoder(ChatMembers),
+        "completions": msgspec.json.Decoder(CompletionMembers),
+        "responses": msgspec.json.Decoder(ResponsesMembers),
+        "embeddings": msgspec.json.Decoder(EmbeddingMembers),
+    }
+)
+_any_members = msgspec.json.Decoder(Members)
+
+_QUOTED = MappingProxyType(
+    {
+        kind: tuple(b'"%b"' % name.encode() for name in kind.__struct_fields__)
+        for kind in (Members, ChatMembers, CompletionMembers, ResponsesMembers, EmbeddingMembers)
+    }
+)
+
+
+def read_members(operation: str, body: bytes) -> Members:
+    """Return the members of this operation's body.
+
+    Raises ValueError for what is no JSON object, its subclass `DuplicateMemberError` for a member
+    that stands twice, and RecursionError.
+    """
+    members: Members = _DECODERS.get(operation, _any_members).decode(body)
+    _refuse_duplicates(body, members)
+    return members
+
+
+def _refuse_duplicates(body: bytes, members: Members) -> None:
+    there = []
+    for quoted, raw in zip(_QUOTED[type(members)], msgspec.structs.astuple(members), strict=True):
+        size = len(raw)
+        if size:
+            there.append(quoted)
+            if size > LONG:
+                body = _without(body, quoted, bytes(raw))
+    if may_repeat(body, there):
+        splice.members(body, frozenset(members.__struct_fields__))
+    options = bytes(members.stream_options)
+    if options[:1] == b"{" and may_repeat(options, (b'"include_usage"',)):
+        splice.members(options, ("include_usage",))
+
+
+def _without(body: bytes, quoted: bytes, value: bytes) -> bytes:
+    """Return the body with 0 for the value of a member, if it is quickly found.
+
+    A quote that no backslash stands before begins a string if letters follow, and a string with a
+    colon is a name: so what is taken out is one whole value, and every other name stays.
+    """
+    at = body.find(quoted)
+    colon = None if at < 1 or body[at - 1] == _BACKSLASH else _COLON(body, at + len(quoted))
+    if colon is None or not body.startswith(value, colon.end()):
+        return body
+    return body[: colon.end()] + b"0" + body[colon.end() + len(value) :]
+
+
+def may_repeat(body: bytes, names: Iterable[bytes]) -> bool:
+    """Whether one of these quoted names may stand twice; escapes may hide any."""
+    if b"\\u" in body:
+        return True
+    # Not a generator: most calls come by here.
+    for quoted in names:  # noqa: SIM110 - as said
+        if body.count(quoted) > 1:
+            return True
+    return False
+
+
+def count(raw: msgspec.Raw) -> int | None:
+    """Return the number from 1 to `MAX_COUNT` that a member is, also as `5.0`; None for others."""
+    if not 0 < len(raw) <= MAX_DIGITS:
+        return None
+    text = bytes(raw)
+    # The decoder has seen that it is a number if it begins like one.
+    if not text[:1].isdigit():
+        return None
+    number = float(text)
+    return int(number) if 1 <= number <= MAX_COUNT and number.is_integer() else None
+
+
+def prompts_in(text: bytes) -> int:
+    """Return how many prompts there are: texts, or lists of tokens, in a list.
+
+    They are not decoded: the quotes around texts are counted, the brackets around lists.
+    """
+    if text[:1] != b"[":
+        return 1
+    inner = text[1:].lstrip()
+    if inner[:1] == b"[":
+        return text.count(b"[") - 1
+    if inner[:1] != b'"':
+        return 1
+    plain = text.replace(b"\\\\", b"")
+    return (plain.count(b'"') - plain.count(b'\\"')) // 2
