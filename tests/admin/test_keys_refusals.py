@@ -68,6 +68,7 @@ async def test_a_revoked_key_is_revoked_once_and_cannot_be_rotated(api: AdminKey
         (b'{"name": "n", "revoked_at": null}', "revoked_at"),
         (b'{"name": "n", "name": "m"}', "name"),
         (b'{"name": "n", "limits": {"a": "1", "a": "2"}}', "a"),
+        (b'{"name": "n", "limits": {"requests": "0/minute"}}', "limits"),
         (b'{"name": "n", "tags": [{"a": [[]]}]}', "tags"),
     ],
 )

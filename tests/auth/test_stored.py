@@ -34,7 +34,7 @@ async def test_a_key_is_whoever_its_record_says() -> None:
         "scopes": frozenset({"read"}),
         "operations": frozenset({"embeddings"}),
         "models": ("gpt-*",),
-        "limits": {"requests": "1/s"},
+        "limits": {"requests": "1/second"},
         "budgets": {"day": "1 USD"},
         "tags": ("ci",),
     }

@@ -65,7 +65,7 @@ def test_every_field_can_be_given(keys: Run) -> None:
             "--tags",
             "a,b",
             "--limit",
-            "rpm=5",
+            "rpm=5/minute",
             "--budget",
             "usd=10/day",
         ),
@@ -82,7 +82,7 @@ def test_every_field_can_be_given(keys: Run) -> None:
         "operations": ["embeddings", "models"],
         "models": ["gpt-*", "llama"],
         "tags": ["a", "b"],
-        "limits": {"rpm": "5"},
+        "limits": {"rpm": "5/minute"},
         "budgets": {"usd": "10/day"},
         "not_before": "2020-01-01T00:00:00Z",
         "expires_at": "2999-01-01T00:00:00Z",
@@ -90,7 +90,7 @@ def test_every_field_can_be_given(keys: Run) -> None:
     }
     assert {name: made[name] for name in expected} == expected
     shown = keys("show", made["id"])
-    assert "limits        rpm=5\n" in shown
+    assert "limits        rpm=5/minute\n" in shown
     assert "models        gpt-*,llama\n" in shown
 
 
@@ -156,6 +156,7 @@ def test_a_key_is_taken_over_from_where_it_is(
         (["create", "--name", "x", "--scopes", "all"], "'all'"),
         (["create", "--name", "x", "--operations", "nope"], "'nope'"),
         (["create", "--name", "x", "--limit", "rpm"], "--limit takes KEY=VALUE, not 'rpm'."),
+        (["create", "--name", "x", "--limit", "rpm=many"], "limits has 'rpm': 'many' is no limit"),
         (["create", "--name", "x", "--expires-in", "soon"], "'soon' is no length of time"),
         (["create", "--name", "x", "--expires-in", "999999999w"], "999999999w"),
         (["create", "--name", "x", "--expires-in", "500000w"], "too far away"),

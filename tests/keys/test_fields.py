@@ -1,5 +1,7 @@
 """Fields of keys: each that cannot be is refused under its own name."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +27,7 @@ def test_the_scopes_are_those_that_the_auth_layer_knows() -> None:
         {"operations": frozenset({"embeddings", "/rerank", "/v1/score"})},
         {"models": ("gpt-*",)},
         {"limits": {"requests": "10/minute"}, "budgets": {"month": "20 USD"}},
+        {"limits": {"a": "60/minute; 10000/day", "b": "20", "c": "unlimited"}},
         {"not_before": NOW - timedelta(days=1), "expires_at": NOW + timedelta(seconds=1)},
     ],
 )
@@ -59,6 +62,13 @@ def test_what_can_be_is_returned(members: dict[str, Any]) -> None:
         ("tags", ("a", "\0")),
         ("limits", {"": "10/minute"}),
         ("limits", {"requests": "\n"}),
+        ("limits", {"requests": "0/minute"}),
+        ("limits", {"requests": "10/minute; 20/minute"}),
+        ("limits", {"requests": "ten"}),
+        ("limits", {"concurrent-requests": "0"}),
+        ("limits", {"concurrent-requests": "-1"}),
+        ("limits", {"tokens": "9999999999999999/minute"}),
+        ("limits", {"tokens": "10/minute", "réquêtes 🙂": "5/\u017fecond"}),
         ("budgets", {"month": LONG}),
         ("budgets", {f"b{n}": "1" for n in range(MAX_ENTRIES + 1)}),
         ("not_before", datetime(2026, 3, 1)),  # noqa: DTZ001 - a time without a zone is the case
@@ -76,6 +86,26 @@ def test_what_cannot_be_is_refused_under_its_name(field: str, value: Any) -> Non
     assert raised.value.field == field
     assert field in str(raised.value) or field == "operations"
     assert str(raised.value).isprintable()
+
+
+def test_the_entry_of_a_limit_that_cannot_be_is_named() -> None:
+    limits = {"requests": "10/minute", "tokens": "10/eon"}
+    with pytest.raises(FieldError, match=r"^limits has 'tokens': '10/eon' is no limit: give rates"):
+        KeyFields(name="n", limits=limits).checked(NOW)
+
+
+def test_notation_is_loaded_only_for_keys_with_limits() -> None:
+    code = (
+        "import sys\n"
+        "from datetime import UTC, datetime\n"
+        "from veneer.cli import main\n"
+        "from veneer.keys.fields import KeyFields\n"
+        "for limits in ({}, {'a': '20', 'b': 'unlimited'}, {'a': '1/day'}):\n"
+        "    KeyFields(name='n', limits=limits).checked(datetime.now(UTC))\n"
+        "    print('limits' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False", "True"]
 
 
 def test_a_key_cannot_end_before_it_begins() -> None:

@@ -69,7 +69,7 @@ async def test_every_field_is_kept_by_creation_and_by_rotation(at: Setting) -> N
         "scopes": frozenset({"read"}),
         "operations": frozenset({"embeddings"}),
         "models": ("m*",),
-        "limits": {"requests": "1/s"},
+        "limits": {"requests": "1/second"},
         "budgets": {"day": "1 USD"},
         "tags": ("x",),
         "not_before": START + DAY,

@@ -22,6 +22,7 @@ from veneer.keys.fields import FieldError, KeyFields, is_text
 from veneer.keys.issuer import OVERLAP, Issuer
 from veneer.keys.store import KeyStore, StoreUnavailableError
 from veneer.paths import path_of
+from veneer.quotas import notation
 
 logger = logging.getLogger("veneer.audit")
 
@@ -80,6 +81,7 @@ class AdminKeys:
     def __init__(self, issuer: Issuer, store: KeyStore) -> None:
         self._issuer = issuer
         self._store = store
+        notation.load()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; WebSockets are refused, lifespans left to others."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from veneer.operations import Allowed
+from veneer.quotas import notation
 
 SCOPES = frozenset({"read", "write", "full", "admin"})
 
@@ -44,7 +45,7 @@ class KeyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Return these fields. Raises `FieldError` for the first that cannot be.
 
         Texts are 1 to 200 printable characters, collections have at most 100 of them, times are
-        aware, and the key's end is to come.
+        aware, and the key's end is to come. A limit is one of some unit: whose, the policies say.
         """
         for field in ("name", "team", "user"):
             text = getattr(self, field)
@@ -56,6 +57,7 @@ class KeyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             entries = getattr(self, field)
             _check_collection(field, entries)
             _check_collection(field, entries.values())
+        check_limits(self.limits)
         self._check_permissions()
         self._check_times(now)
         return self
@@ -92,6 +94,15 @@ class KeyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise FieldError("expires_at", "expires_at has passed already.")
             if self.not_before is not None and self.expires_at <= self.not_before:
                 raise FieldError("expires_at", "expires_at must be after not_before.")
+
+
+def check_limits(limits: Mapping[str, str]) -> None:
+    """Raise `FieldError` for the first limit that is none in any unit."""
+    for name, limit in limits.items():
+        try:
+            notation.check(limit)
+        except ValueError as error:
+            raise FieldError("limits", f"limits has {name!r}: {error}") from error
 
 
 def is_text(text: str) -> bool:
