@@ -59,7 +59,7 @@ async def test_the_fields_of_a_static_key_are_its_principal_s() -> None:
         "scopes": ["read", "admin"],
         "operations": ["embeddings"],
         "tags": ["x"],
-        "limits": {"rpm": "5"},
+        "limits": {"rpm": "5/minute"},
     }
     verifier = build_verifier(parse({"auth": {"keys": [key]}}).auth)
     assert verifier is not None
@@ -71,7 +71,14 @@ async def test_the_fields_of_a_static_key_are_its_principal_s() -> None:
         scopes=frozenset({"read", "admin"}),
         operations=frozenset({"embeddings"}),
         tags=("x",),
-        limits={"rpm": "5"},
+        limits={"rpm": "5/minute"},
+    )
+
+
+def test_a_limit_of_a_static_key_that_is_none_is_refused() -> None:
+    key = {"id": "a", "secret": "env:KEY", "limits": {"requests": "5/fortnight"}}
+    assert refused({"keys": [key]}).startswith(
+        "[[auth.keys]] 'a': limits has 'requests': '5/fortnight' is no limit: give rates such as"
     )
 
 

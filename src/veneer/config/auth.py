@@ -26,6 +26,7 @@ from veneer.config.auth_tables import (
 )
 from veneer.config.secret import is_reference, read_secret
 from veneer.facts import Principal
+from veneer.keys.fields import FieldError, check_limits
 from veneer.keys.issuer import Issuer
 from veneer.keys.peppers import Peppers
 from veneer.keys.store import KeyStore
@@ -189,6 +190,10 @@ def _digest(table: KeyTable) -> str:
 
 
 def _principal(table: KeyTable) -> Principal:
+    try:
+        check_limits(table.limits)
+    except FieldError as error:
+        raise ConfigurationError(f"[[auth.keys]] {table.id!r}: {error}") from error
     return Principal(
         id=table.id,
         name=table.id,
