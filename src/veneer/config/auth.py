@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from starlette.types import ASGIApp
@@ -24,7 +23,8 @@ from veneer.config.auth_tables import (
     KeyTable,
     PepperTable,
 )
-from veneer.config.secret import is_reference, read_secret
+from veneer.config.secret import read_secret
+from veneer.config.store_url import read_store_url
 from veneer.facts import Principal
 from veneer.keys.fields import FieldError, check_limits
 from veneer.keys.issuer import Issuer
@@ -88,15 +88,7 @@ def open_store(table: AuthTable, *, timeout: float = 2.0) -> KeyStore:
         raise ConfigurationError(
             "[auth] store is not set: give the URL of a store of keys, such as sqlite:///veneer.db."
         )
-    if is_reference(table.store):
-        url = read_secret(table.store, "[auth] store")
-    else:
-        url = table.store
-        if _holds_password(url):
-            raise ConfigurationError(
-                "[auth] store has a password in it: put the URL into an environment variable or a "
-                "file, and name that as env:NAME or file:PATH."
-            )
+    url = read_store_url(table.store, "[auth] store")
     if url == MEMORY:
         raise ConfigurationError(
             "[auth] store cannot be memory://, which every process has empty and to itself: give "
@@ -233,11 +225,3 @@ def _claims(table: ClaimsTable) -> Claims:
         for name, value in msgspec.structs.asdict(table).items()
     }
     return Claims(**given | {"granted": frozenset(table.granted)})
-
-
-def _holds_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return True
-    return parts.password is not None or "password" in parse_qs(parts.query)

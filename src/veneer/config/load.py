@@ -10,7 +10,8 @@ import msgspec
 
 from veneer.config.expected import expected, holds_nan, marks
 from veneer.config.inner import Inner, inner_table
-from veneer.config.secret import anchored, anchored_store, is_reference
+from veneer.config.secret import anchored, is_reference
+from veneer.config.store_url import anchored_store
 from veneer.config.table import FILE, HIDDEN, STORE, Table
 from veneer.config.tables import Config
 from veneer.wiring import ConfigurationError

@@ -9,8 +9,6 @@ from veneer.wiring import ConfigurationError
 ENV = "env:"
 FILE = "file:"
 
-SQLITE = "sqlite:///"
-
 
 def is_reference(value: Any) -> bool:
     """Whether a value says where a secret is: `env:NAME` or `file:PATH`."""
@@ -24,16 +22,6 @@ def anchored(reference: str, folder: Path) -> str:
     if not reference.startswith(FILE):
         return reference
     return f"{FILE}{folder / reference.removeprefix(FILE)}"
-
-
-def anchored_store(place: str, folder: Path) -> str:
-    """Return a store's URL, or where that is, with a relative path started from `folder`."""
-    if is_reference(place):
-        return anchored(place, folder)
-    path = place.removeprefix(SQLITE)
-    if path == place or not path or path.startswith((":", "/")):
-        return place
-    return f"{SQLITE}{folder / path}"
 
 
 def read_secret(reference: str, option: str) -> str:
