@@ -14,6 +14,10 @@ class LimiterUnavailableError(Exception):
     """Whoever counts cannot be asked, or can count no more; the text is for the operator's log."""
 
 
+class LimiterFullError(LimiterUnavailableError):
+    """Whoever counts did answer, and has no room for what this call would count."""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a limiter decided, and how things stand after it.
 
