@@ -1,0 +1,82 @@
+"""The breaker: whether to ask somebody who failed a moment ago."""
+
+import logging
+from collections.abc import Callable
+
+from veneer.quotas.limiter import LimiterUnavailableError
+
+logger = logging.getLogger("veneer.limits")
+
+# Seconds in which nobody asks after a failure; they double with every attempt that fails again.
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 10.0
+
+
+class Breaker:
+    """Lets everybody ask while all is well; after a failure nobody, and then one at a time.
+
+    Every attempt that `begin` allows is handed back to `end`, whatever became of it, after it was
+    said to have `succeeded` or `failed`, if it did either.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+        self._name = name
+        self._clock = clock
+        self._away = False
+        self._pause = 0.0
+        self._since = 0.0
+        self._ask_at = 0.0
+        self._trying = False
+        # Counts the changes. What began before one says nothing about the time after it: calls
+        # that were under way when all was lost do not lengthen the pause, one after the other.
+        self._era = 0
+
+    def begin(self) -> int | None:
+        """Return the attempt that may be made now, None where none may."""
+        if self._away:
+            if self._trying or self._clock() < self._ask_at:
+                return None
+            self._trying = True
+        return self._era
+
+    def end(self, attempt: int) -> None:
+        """Let somebody else try, if this was the one that did."""
+        if attempt == self._era:
+            self._trying = False
+
+    def succeeded(self, attempt: int) -> None:
+        """Have everybody ask again, if this was the one that tried."""
+        if not self._away or attempt != self._era:
+            return
+        self._change(away=False)
+        logger.info("the limiter %s is back after %.1f s", self._name, self._clock() - self._since)
+
+    def failed(self, attempt: int, error: BaseException) -> None:
+        """Have nobody ask for a while."""
+        if attempt != self._era:
+            return
+        now = self._clock()
+        if self._away:
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+        else:
+            self._pause = FIRST_PAUSE
+            self._since = now
+            self._change(away=True)
+            logger.warning(
+                "the limiter %s is away (%s): until it is back, each quota's on_failure decides",
+                self._name,
+                _reason(error),
+            )
+        self._ask_at = now + self._pause
+
+    def _change(self, *, away: bool) -> None:
+        self._away = away
+        self._era += 1
+        self._trying = False
+
+
+def _reason(error: BaseException) -> str:
+    """Return the type of what went wrong; a limiter's own error says less than what led to it."""
+    if isinstance(error, LimiterUnavailableError) and error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
