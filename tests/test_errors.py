@@ -11,6 +11,7 @@ from veneer import facts
 from veneer.dialects import OPENAI, Dialect, Failure, Kind
 from veneer.errors import Error
 from veneer.facts import RequestId
+from veneer.wire import fields
 
 REFUSAL = Error(
     Kind.INVALID_TYPE,
@@ -94,6 +95,26 @@ async def test_clients_are_told_not_to_try_again_what_is_in_vain() -> None:
     exchange = await Exchange(scope_with()).run(Error(Kind.UPSTREAM_REFUSED_KEY, "no"))
 
     assert exchange.header("x-should-retry") == "false"
+
+
+@pytest.mark.parametrize(
+    ("kind", "retry", "sent"),
+    [
+        (Kind.TOKENS_LIMITED, None, []),
+        (Kind.TOKENS_LIMITED, False, [b"false"]),
+        (Kind.TOKENS_LIMITED, True, [b"true"]),
+        (Kind.OVER_WHOLE_LIMIT, None, [b"false"]),
+        (Kind.OVER_WHOLE_LIMIT, True, [b"true"]),
+    ],
+)
+async def test_an_error_may_have_advice_of_its_own_on_trying_again(
+    kind: Kind,
+    retry: bool | None,  # noqa: FBT001 - a table's column
+    sent: list[bytes],
+) -> None:
+    exchange = await Exchange(scope_with()).run(Error(kind, "no", retry=retry))
+
+    assert fields.get_all(exchange.headers, b"x-should-retry") == sent
 
 
 @pytest.mark.parametrize("text", ['"quoted"', "line\nbreak", "\x00\x1f", "ü €", "</script>"])

@@ -60,6 +60,10 @@ def test_the_envelope_has_the_four_members_of_the_schema(kind: Kind) -> None:
         (Kind.BODY_TOO_LARGE, openai.APIStatusError),
         (Kind.UNPROCESSABLE, openai.UnprocessableEntityError),
         (Kind.REQUESTS_LIMITED, openai.RateLimitError),
+        (Kind.TOKENS_LIMITED, openai.RateLimitError),
+        (Kind.CONCURRENCY_LIMITED, openai.RateLimitError),
+        (Kind.OVER_WHOLE_LIMIT, openai.RateLimitError),
+        (Kind.LIMITS_UNAVAILABLE, openai.InternalServerError),
         (Kind.INTERNAL, openai.InternalServerError),
         (Kind.UPSTREAM_TIMEOUT, openai.InternalServerError),
         (Kind.SHUTTING_DOWN, openai.InternalServerError),
@@ -73,6 +77,19 @@ def test_the_client_raises_its_own_class(kind: Kind, expected: type[Exception]) 
     assert (error.code, error.type, error.param) == (form.code, form.type, "model")
     assert error.request_id == "req_1"
     assert "Something is wrong." in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "meter"),
+    [
+        (Kind.REQUESTS_LIMITED, "requests"),
+        (Kind.TOKENS_LIMITED, "tokens"),
+        (Kind.CONCURRENCY_LIMITED, "requests"),
+        (Kind.OVER_WHOLE_LIMIT, "tokens"),
+    ],
+)
+def test_the_type_of_a_429_names_the_exhausted_meter(kind: Kind, meter: str) -> None:
+    assert raised(kind).type == meter
 
 
 def streamed(event: bytes) -> httpx2.Client:

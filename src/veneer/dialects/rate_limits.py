@@ -5,7 +5,6 @@ has the fewest units remaining, and of those the longest reset. Only the IETF's 
 fields for all policies, and for concurrent requests.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -21,7 +20,7 @@ Fields = list[tuple[bytes, bytes]]
 # A second in milliseconds, a minute in seconds, an hour in minutes.
 SECOND = 1000
 MINUTE = HOUR = 60
-# What floating point may add to a time on the way, in milliseconds.
+# What floating point may add to a time on the way.
 NOISE = 1e-6
 # The last second that ISO 8601 has four digits of a year for.
 LAST_SECOND = 253_402_300_799
@@ -136,21 +135,19 @@ def ietf_fields(version: str) -> Callable[[Sequence[Standing]], Fields]:
 def draft_11_fields(standings: Sequence[Standing]) -> Fields:
     """Write both fields as draft 11 does; `t` is the time until one unit more is there (§4.1.2).
 
-    A policy that has several windows is several policies here, told apart by their windows.
+    Where a policy has several windows, each is a policy here, and its window is part of its name.
     """
     if not standings:
         return []
-    windows = Counter(standing.policy for standing in standings)
+    names = [standing.policy for standing in standings]
+    if len(set(names)) < len(names):
+        names = [f"{standing.policy}/{standing.window:.15g}" for standing in standings]
     policies: list[bytes] = []
     limits: list[bytes] = []
-    for standing in standings:
-        name = standing.policy
-        if windows[name] > 1:
-            name = f"{name}/{standing.window:.15g}"
-        item = string(name)
-        policies.append(b"%b;q=%d%b" % (item, min(standing.limit, MOST), _parameters(standing)))
+    for name, standing in zip(names, standings, strict=True):
+        policies.append(_policy(name, standing.unit, standing.limit, standing.window))
         until = b";t=%d" % _until_more(standing) if standing.window else b""
-        limits.append(b"%b;r=%d%b" % (item, min(standing.remaining, MOST), until))
+        limits.append(b"%b;r=%d%b" % (string(name), min(standing.remaining, MOST), until))
     return [(b"ratelimit-policy", b", ".join(policies)), (b"ratelimit", b", ".join(limits))]
 
 
@@ -177,10 +174,13 @@ def string(text: str) -> bytes:
     return b'"%b"' % plain.replace("\\", "\\\\").replace('"', '\\"').encode()
 
 
-def _parameters(standing: Standing) -> bytes:
-    window = b";w=%d" % _seconds(standing.window) if standing.window else b""
-    unit = b"" if standing.unit == REQUESTS else b";qu=%b" % string(standing.unit)
-    return window + unit
+@lru_cache(maxsize=1024)
+def _policy(name: str, unit: str, limit: int, window: float) -> bytes:
+    """Write a policy; requests are the unit of those that name none."""
+    written = b"%b;q=%d" % (string(name), min(limit, MOST))
+    if window:
+        written += b";w=%d" % _seconds(window)
+    return written if unit == REQUESTS else b"%b;qu=%b" % (written, string(unit))
 
 
 def _seconds(window: float) -> int:
@@ -193,8 +193,11 @@ def _until_more(standing: Standing) -> int:
 
     Units come back evenly: all but one of those that are missing come back after it.
     """
-    later = (standing.limit - standing.remaining - 1) * standing.window / standing.limit
-    return min(max(0, ceil(standing.reset - later - NOISE)), MOST) if standing.reset else 0
+    missing = standing.limit - standing.remaining
+    if not missing:
+        return 0
+    later = (missing - 1) * standing.window / standing.limit
+    return min(max(0, ceil(standing.reset - later - NOISE)), MOST)
 
 
 DRAFTS = MappingProxyType({"draft-11": draft_11_fields, "draft-7": draft_7_fields})

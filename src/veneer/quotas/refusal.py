@@ -1,7 +1,7 @@
 """Refusals: what a caller is told whose request a limiter did not admit."""
 
 from collections.abc import Sequence
-from math import ceil, isinf
+from math import ceil, inf, isinf
 from types import MappingProxyType
 
 from veneer.dialects import Kind
@@ -13,6 +13,8 @@ from veneer.quotas.quota import CONCURRENT, REQUESTS, TOKENS, Charge
 
 # Node's client ignores an advice to wait longer than this, and tries again at once.
 LONGEST_WAIT = 60.0
+# Nobody knows when a call ends; limiters let a client ask again after about so long.
+A_CALL = 1.0
 
 KINDS = MappingProxyType(
     {
@@ -46,7 +48,7 @@ def refusal(charges: Sequence[Charge], decision: Decision, model: str | None) ->
     if isinf(decision.wait):
         sentence = f"Request too large {subject}: {numbers}. Waiting does not help."
         return Error(Kind.OVER_WHOLE_LIMIT, sentence, retry=False)
-    milliseconds = ceil(decision.wait * 1000)
+    milliseconds = max(1, ceil(decision.wait * 1000))
     again = duration(milliseconds / 1000).decode()
     return Error(
         KINDS[charge.quota.unit],
@@ -62,14 +64,15 @@ def refusal(charges: Sequence[Charge], decision: Decision, model: str | None) ->
 def _wait(charge: Charge, standing: Standing) -> float:
     """Return about how long one charge would have to wait, to compare it with others.
 
-    What is free by then and was not asked for comes back after it.
+    Of what is to come back, a quota that counts evenly gives last what was not asked for.
     """
     quota = charge.quota
     if charge.cost > quota.limit:
-        return float("inf")
+        return inf
     if not quota.window:
-        return 0.0
-    return standing.reset - (quota.limit - charge.cost) / quota.rate
+        return A_CALL
+    later = 0.0 if quota.strict else (quota.limit - charge.cost) / quota.rate
+    return standing.reset - later
 
 
 def _named(charge: Charge) -> str:
@@ -77,5 +80,5 @@ def _named(charge: Charge) -> str:
     quota = charge.quota
     if not quota.window:
         return "concurrent requests"
-    window = WINDOWS.get(quota.window) or f"{quota.window:g} seconds"
+    window = WINDOWS.get(quota.window) or f"{quota.window:.15g} seconds"
     return f"{quota.unit} per {window}"
