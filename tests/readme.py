@@ -7,6 +7,7 @@ from pathlib import Path
 from veneer.auth.stored import StoredKeys
 from veneer.config import Config
 from veneer.config.build import layers
+from veneer.config.ratelimit_tables import PolicyTable, RateLimitTable
 from veneer.config.reference import reference
 from veneer.keys.peppers import MIN_LENGTH, Peppers
 from veneer.layer import Layer
@@ -18,13 +19,15 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def layers_table() -> str:
-    """Return the table of the layers that a configuration with keys stacks."""
+    """Return the table of the layers that a configuration with keys and limits stacks."""
 
     async def app(scope: object, receive: object, send: object) -> None:
         """Stand at the foot of the stack."""
 
     keys = StoredKeys(MemoryKeyStore(), Peppers({"": bytes(MIN_LENGTH)}, current=""))
-    stack = Stack(layers(Config(), verifier=keys), app)
+    policies = [PolicyTable(limit="1/minute"), PolicyTable(limit="1/minute", unit="tokens")]
+    config = Config(ratelimit=RateLimitTable(policies=policies))
+    stack = Stack(layers(config, verifier=keys), app)
     stacked = [part for part in chain(stack) if isinstance(part, Layer)]
     lines = ["| layer | what it does | reads | writes |", "|---|---|---|---|"]
     for layer in stacked:

@@ -33,6 +33,8 @@ NAMES = [
     "OperationsMiddleware",
     "PoolLimits",
     "Principal",
+    "QuotaPolicy",
+    "RateLimitMiddleware",
     "RelayMiddleware",
     "Relayed",
     "RequestFact",

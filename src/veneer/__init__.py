@@ -28,8 +28,10 @@ from veneer.layers.health import HealthMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
 from veneer.layers.log import LogMiddleware
 from veneer.layers.operations import OperationsMiddleware
+from veneer.layers.ratelimit import RateLimitMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.operations import Endpoint, Operation, endpoint_of
+from veneer.quotas.policy import QuotaPolicy
 from veneer.stack import Stack
 from veneer.upstream.proxy import Upstream
 from veneer.upstream.transport import PoolLimits, Timeouts
@@ -60,6 +62,8 @@ __all__ = [
     "OperationsMiddleware",
     "PoolLimits",
     "Principal",
+    "QuotaPolicy",
+    "RateLimitMiddleware",
     "RelayMiddleware",
     "Relayed",
     "RequestFact",

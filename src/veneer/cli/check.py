@@ -3,6 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
+from veneer.cli.shared import shared_by_workers
 from veneer.config import build, load
 from veneer.config.auth import asks_for_keys
 from veneer.config.reference import reference
@@ -15,7 +16,8 @@ def run(given: Namespace) -> int:
         return 0
     path = Path(given.file or "veneer.toml")
     config = load(path)
-    build(config)
+    with shared_by_workers(config) as served:
+        build(served)
     print(f"{path} is in order.")
     if not asks_for_keys(config.auth):
         print("It has no keys for callers: give veneer serve a --store, or --no-auth.")

@@ -11,6 +11,7 @@ import msgspec
 from veneer.cli import logs, server
 from veneer.cli.keys import auth_overrides
 from veneer.cli.listen import base_url, listen
+from veneer.cli.shared import shared_by_workers
 from veneer.config import Config, build, build_upstream, load, parse
 from veneer.config.auth import asks_for_keys
 from veneer.config.auth_tables import AuthTable
@@ -32,11 +33,17 @@ def run(given: Namespace) -> int:
         config = msgspec.structs.replace(config, auth=AuthTable(), admin=AdminTable())
     elif not asks_for_keys(config.auth):
         raise ConfigurationError(NO_KEYS)
+    if config.serve.workers > 1 and sys.platform == "win32":
+        raise ConfigurationError("several workers need fork, which Windows has not: say 1.")
+    with shared_by_workers(config) as served:
+        return serve(served)
+
+
+def serve(config: Config) -> int:
+    """Serve a configuration until told to stop."""
     upstream = build_upstream(config)
     app = HealthMiddleware(build(config, upstream), ready=upstream.reachable)
     workers = config.serve.workers
-    if workers > 1 and sys.platform == "win32":
-        raise ConfigurationError("several workers need fork, which Windows has not: say 1.")
     listener = listen(config.serve.host, config.serve.port)
     logs.configure()
     print(

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from veneer.auth.verifier import Verifier
 from veneer.config.auth import build_admin, build_verifier, open_access
+from veneer.config.ratelimit import build_rate_limits
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
 from veneer.dialects import OPENAI, Dialect
@@ -22,6 +23,7 @@ from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
 from veneer.layers.log import LogMiddleware
 from veneer.layers.operations import OperationsMiddleware
+from veneer.layers.ratelimit import RateLimitMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.stack import Stack
 from veneer.upstream.proxy import Upstream
@@ -89,6 +91,11 @@ def layers(
         )
     if admin is not None and path is not None:
         found.append(_layer("admin", AdminMiddleware, api=admin, path=path))
+    limits = build_rate_limits(
+        config.ratelimit,
+        trusted_proxies=config.auth.trusted_proxies,
+        several=config.serve.workers > 1,
+    )
     return [
         *found,
         _layer(
@@ -97,6 +104,7 @@ def layers(
             allow=operations.allow,
             max_body=operations.max_body,
         ),
+        *(_layer("ratelimit", RateLimitMiddleware, **options) for options in limits),
         _layer(
             "relay",
             RelayMiddleware,

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from veneer.call import MAX_BODY
 from veneer.config.auth_tables import AuthTable
+from veneer.config.ratelimit_tables import RateLimitTable
 from veneer.config.table import FILE, Count, Seconds, Secret, Table, Wait
 from veneer.layers.relay import MAX_OBSERVED
 from veneer.upstream.transport import PoolLimits, Timeouts
@@ -265,4 +266,5 @@ class Config(Table, frozen=True):
     auth: AuthTable = msgspec.field(default_factory=AuthTable)
     admin: AdminTable = msgspec.field(default_factory=AdminTable)
     operations: OperationsTable = msgspec.field(default_factory=OperationsTable)
+    ratelimit: RateLimitTable = msgspec.field(default_factory=RateLimitTable)
     relay: RelayTable = msgspec.field(default_factory=RelayTable)

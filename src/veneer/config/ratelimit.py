@@ -1,0 +1,83 @@
+"""Rate limits as they are configured: from `[ratelimit]` to the layers that it describes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from veneer.config.ratelimit_tables import PolicyTable, RateLimitTable
+from veneer.config.store_url import read_store_url
+from veneer.limiters.opening import open_limiter
+from veneer.quotas.estimate import Estimator, bound, openai_formula
+from veneer.quotas.limiter import Limiter
+from veneer.quotas.policy import QuotaPolicy
+from veneer.quotas.quota import REQUESTS
+from veneer.wiring import ConfigurationError
+
+MEMORY = "memory://"
+
+
+def build_rate_limits(
+    table: RateLimitTable, *, trusted_proxies: Sequence[str], several: bool
+) -> list[dict[str, Any]]:
+    """Return the options of each layer: of that above replays, then of that below.
+
+    Without policies there is none. The store is opened when it is used; `several` is whether more
+    than one process serves. Raises `ConfigurationError` that names the
+    table where a value cannot be used.
+    """
+    policies = [_policy(index, policy) for index, policy in enumerate(table.policies)]
+    names = [policy.name for policy in policies]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"[[ratelimit.policies]] has two that are called {name!r}: give each a name."
+            )
+    if not policies:
+        return []
+    options = {
+        "limiter": _limiter(table, several=several),
+        "estimator": _estimator(table),
+        "upstream_fields": table.upstream_fields,
+        "draft": table.draft,
+        "trusted_proxies": trusted_proxies,
+        "max_wait": table.max_wait,
+        "max_waiting": table.max_waiting,
+    }
+    split = (
+        [policy for policy in policies if policy.unit == REQUESTS],
+        [policy for policy in policies if policy.unit != REQUESTS],
+    )
+    return [{**options, "policies": part} for part in split if part]
+
+
+def _policy(index: int, table: PolicyTable) -> QuotaPolicy:
+    try:
+        return QuotaPolicy(**msgspec.structs.asdict(table))
+    except ValueError as error:
+        name = table.name or f"number {index + 1}"
+        raise ConfigurationError(f"[[ratelimit.policies]] {name}: {error}") from error
+
+
+def _limiter(table: RateLimitTable, *, several: bool) -> Limiter:
+    if table.store is None and several:
+        raise ConfigurationError(
+            "[ratelimit] store is not set, and several workers would each count alone: give "
+            "shared:///path or redis://host."
+        )
+    url = MEMORY if table.store is None else read_store_url(table.store, "[ratelimit] store")
+    if url == MEMORY and several:
+        raise ConfigurationError(
+            "[ratelimit] store is memory://, where several workers each count alone: give "
+            "shared:///path or redis://host, or leave it out."
+        )
+    try:
+        return open_limiter(url, timeout=table.timeout)
+    except ValueError as error:
+        raise ConfigurationError(f"[ratelimit] store: {error}") from error
+
+
+def _estimator(table: RateLimitTable) -> Estimator:
+    if table.estimate == "openai":
+        return openai_formula(default_output=table.output_tokens)
+    return bound(default_output=table.output_tokens)
