@@ -1,1 +1,1 @@
-"""Idempotency: what a call was answered is recorded, so that it can be asked again and paid once."""
+"""Idempotency: what a call was answered is recorded, so that it can be asked for again."""
