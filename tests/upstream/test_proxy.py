@@ -21,7 +21,7 @@ from tests.upstream.servers import Peer, Script, Server, answering, eventually, 
 from veneer import facts
 from veneer.client import Client, client_of
 from veneer.errors import BrokenResponseError
-from veneer.facts import Route
+from veneer.facts import Route, Unreached
 from veneer.layer import Layer
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.proxy import Upstream
@@ -87,6 +87,16 @@ def get(path: str = "/v1/models", **more: Any) -> Exchange:
 
 def chat(**more: Any) -> Exchange:
     return json_request({"model": "m", "messages": []}, **more)
+
+
+def recorded(exchange: Exchange) -> Exchange:
+    """Return the exchange with facts that outlast it."""
+    facts.open_in(exchange.scope)
+    return exchange
+
+
+def unreached(exchange: Exchange) -> bool:
+    return facts.get(exchange.scope, Unreached) is not None
 
 
 # Requests.
@@ -175,10 +185,12 @@ async def test_operations_are_allowed_by_name() -> None:
 async def test_what_is_stored_is_refused_by_the_bare_upstream_too() -> None:
     script = Kept(ok())
     async with proxy(script) as (upstream, _):
-        exchange = json_request({"model": "m", "previous_response_id": "r"}, "/v1/responses")
+        body = {"model": "m", "previous_response_id": "r"}
+        exchange = recorded(json_request(body, "/v1/responses"))
         await exchange.run(upstream)
     assert exchange.status == 400
     assert script.heads == []
+    assert unreached(exchange)
 
 
 async def test_a_request_goes_on_as_it_came_but_for_what_is_ours_to_say() -> None:
@@ -239,17 +251,19 @@ async def test_without_a_key_the_clients_own_goes_through() -> None:
 async def test_a_body_framed_twice_is_refused(more: list[tuple[bytes, bytes]]) -> None:
     script = Kept(ok())
     async with proxy(script) as (upstream, _):
-        exchange = await chat(headers=more).run(upstream)
+        exchange = await recorded(chat(headers=more)).run(upstream)
     assert exchange.status == 400
     assert script.heads == []
+    assert unreached(exchange)
 
 
 async def test_a_target_that_no_request_can_hold_is_refused() -> None:
     script = Kept(ok())
     async with proxy(script) as (upstream, _):
-        exchange = await get(query_string=b"a b\r\nx: y").run(upstream)
+        exchange = await recorded(get(query_string=b"a b\r\nx: y")).run(upstream)
     assert exchange.status == 400
     assert script.heads == []
+    assert unreached(exchange)
 
 
 async def test_a_large_body_is_passed_on() -> None:
@@ -349,8 +363,30 @@ async def test_a_client_that_stops_in_its_upload_is_told_and_its_connection_clos
         finally:
             client.close()
         await asyncio.wait_for(closed.wait(), 5)
+    assert not unreached(exchange)
     assert exchange.status == 408
     assert exchange.header("connection") == "close"
+
+
+async def test_a_client_that_stops_before_anything_was_sent_has_not_reached_the_server() -> None:
+    script = Kept(ok())
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with proxy(script) as (upstream, server):
+        headers = [(b"content-length", b"9")]
+        exchange = Exchange(http_scope(path="/v1/audio/transcriptions", headers=headers))
+        client = Client(receive, idle_timeout=0.05)
+        facts.put(exchange.scope, client)
+        try:
+            await upstream(exchange.scope, client.receive, exchange.send)
+        finally:
+            client.close()
+        assert server.connections == 0
+    assert unreached(exchange)
+    assert exchange.status == 408
 
 
 async def test_an_answer_that_comes_before_the_upload_is_whole_is_passed_on() -> None:
@@ -485,7 +521,7 @@ async def test_a_redirect_is_not_followed_and_not_shown(status: int) -> None:
 
 async def failing(script: Script, **options: Any) -> Exchange:
     async with proxy(script, **options) as (upstream, _):
-        return await chat().run(upstream)
+        return await recorded(chat()).run(upstream)
 
 
 @pytest.mark.parametrize(
@@ -513,8 +549,9 @@ async def test_an_upstream_that_is_not_there_is_a_bad_gateway() -> None:
     async with serving(answering()) as server:
         url = server.url
     upstream = Upstream(url)
-    exchange = await chat().run(upstream)
+    exchange = await recorded(chat()).run(upstream)
     await upstream.aclose()
+    assert unreached(exchange)
     assert exchange.status == 502
     assert exchange.json()["error"]["code"] == "upstream_unreachable"
     assert url.rpartition(":")[2].encode() not in exchange.body
@@ -527,6 +564,7 @@ async def test_an_upstream_that_hangs_up_before_its_body_is_a_bad_gateway(answer
     exchange = await failing(answering(answer))
     assert exchange.status == 502
     assert exchange.json()["error"]["code"] == "upstream_interrupted"
+    assert not unreached(exchange)
 
 
 async def test_a_body_that_breaks_off_is_cut() -> None:
@@ -567,6 +605,7 @@ async def test_an_upstream_that_is_silent_is_a_gateway_timeout(answer: bytes) ->
     exchange = await failing(script, timeouts=Timeouts(response_header=0.05, read=0.05))
     assert exchange.status == 504
     assert exchange.json()["error"]["code"] == "upstream_timeout"
+    assert not unreached(exchange)
 
 
 async def test_a_full_pool_is_an_overload_with_advice() -> None:
@@ -580,7 +619,8 @@ async def test_a_full_pool_is_an_overload_with_advice() -> None:
         running(upstream, chat()),
     ):
         await eventually(lambda: server.connections == 1)
-        exchange = await chat().run(upstream)
+        exchange = await recorded(chat()).run(upstream)
+    assert unreached(exchange)
     assert exchange.status == 503
     assert exchange.json()["error"]["code"] == "server_is_overloaded"
     assert exchange.header("retry-after") == "1"
@@ -839,6 +879,39 @@ async def test_an_httpx_client_can_be_a_mock(package: Any) -> None:
     exchange = await chat().run(Upstream("http://mock/base", client=client))
     assert json.loads(exchange.body) == {"path": "/base/chat/completions"}
     await client.aclose()
+
+
+@pytest.mark.parametrize("package", [httpx, httpx2])
+@pytest.mark.parametrize(
+    ("error", "certain"),
+    [
+        ("ConnectError", True),
+        ("ConnectTimeout", True),
+        ("PoolTimeout", True),
+        ("WriteTimeout", False),
+        ("ReadTimeout", False),
+        ("ReadError", False),
+        ("RemoteProtocolError", False),
+    ],
+)
+async def test_what_an_httpx_client_certainly_did_not_send_has_not_reached_the_server(
+    package: Any,
+    error: str,
+    certain: bool,  # noqa: FBT001 - a table
+) -> None:
+    def answer(request: Any) -> Any:
+        raise getattr(package, error)("", request=request)
+
+    async with package.AsyncClient(transport=package.MockTransport(answer)) as client:
+        exchange = await recorded(chat()).run(Upstream("http://mock", client=client))
+    assert exchange.status >= 500
+    assert unreached(exchange) is certain
+
+
+async def test_a_call_that_was_answered_has_reached_the_server() -> None:
+    exchange = await failing(answering(ok()))
+    assert exchange.status == 200
+    assert not unreached(exchange)
 
 
 @pytest.mark.parametrize(

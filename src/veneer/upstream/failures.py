@@ -34,6 +34,9 @@ BUSY = Error(
 MISMATCH = Error(
     Kind.INVALID_REQUEST, "The request body was not of the length that its header announced."
 )
+UNWRITABLE = Error(
+    Kind.INVALID_REQUEST, "The request holds what cannot be passed on: look for blanks in its URL."
+)
 
 _ERRORS: Mapping[type, Error] = MappingProxyType(
     {
@@ -48,6 +51,9 @@ _ERRORS: Mapping[type, Error] = MappingProxyType(
         BodyMismatch: MISMATCH,
     }
 )
+
+# Failures of a call of which nothing was sent; after any other the server may have got it.
+UNSENT = (ConnectFailed, ConnectTimeout, PoolTimeout)
 
 
 def error_for(failure: TransportError) -> Error:

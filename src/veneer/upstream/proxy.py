@@ -11,24 +11,24 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from veneer import facts
-from veneer.call import read_call
 from veneer.client import (
     BodyTimeoutError,
     Client,
     ClientDisconnectedError,
     client_of,
 )
-from veneer.dialects import Kind
-from veneer.errors import BODY_LATE, BrokenResponseError, Error
-from veneer.facts import Route
+from veneer.errors import BODY_LATE, Error
+from veneer.facts import Route, Unreached
 from veneer.operations import Allowed, Endpoint
 from veneer.upstream.base_url import split_url
 from veneer.upstream.client_body import read_client_body
-from veneer.upstream.failures import INVALID, REFUSED_KEY, error_for
-from veneer.upstream.forwarding import to_client, to_upstream, withheld
+from veneer.upstream.failures import INVALID, REFUSED_KEY, UNSENT, UNWRITABLE, error_for
+from veneer.upstream.forwarding import to_upstream, withheld
+from veneer.upstream.guard import admit
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.httpx_transport import HttpxTransport
 from veneer.upstream.keys import Field, Keys
+from veneer.upstream.relaying import relay
 from veneer.upstream.transport import (
     PoolLimits,
     Request,
@@ -41,9 +41,7 @@ from veneer.wire import fields
 
 logger = logging.getLogger("veneer.upstream")
 
-UNWRITABLE = Error(
-    Kind.INVALID_REQUEST, "The request holds what cannot be passed on: look for blanks in its URL."
-)
+UNREACHED = Unreached()
 
 FIRST_REDIRECT = 300
 
@@ -66,7 +64,7 @@ class Upstream:
     Raises ValueError for a URL or a key that cannot be used.
     """
 
-    writes = (Route,)
+    writes = (Route, Unreached)
 
     def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
         self,
@@ -149,8 +147,9 @@ class Upstream:
     async def _answer(self, client: Client, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = facts.get(scope, Endpoint)
         if endpoint is None:
-            admitted = await self._admit(scope, receive)
+            admitted = await admit(self._allowed, scope, receive)
             if isinstance(admitted, Error):
+                facts.put(scope, UNREACHED)
                 await admitted(scope, receive, send)
                 return
             endpoint = admitted
@@ -162,49 +161,33 @@ class Upstream:
                     await answer(scope, receive, send)
                     return
                 response = answer
-                await self._relay(response, scope, receive, send)
+                await relay(response, self.name, scope, receive, send)
         except ClientDisconnectedError:
             return
         finally:
             if response is not None and not response.ended:
                 await response.aclose()
 
-    async def _admit(self, scope: Scope, receive: Receive) -> Endpoint | Error:
-        """Be the guard where no layer above was one."""
-        endpoint = self._allowed.judge(scope)
-        if isinstance(endpoint, Error):
-            return endpoint
-        facts.put(scope, endpoint)
-        if endpoint.operation.name == "responses" and not self._allowed.stored:
-            call = await read_call(scope, receive)
-            if isinstance(call, Error):
-                return call
-        return endpoint
-
     async def _ask(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response | Error:
         """Send the request on; return the response from its header on, or what went wrong."""
         key = None if self._keys is None else self._keys.next()
+        request = await self._prepare(endpoint, scope, receive, key)
+        if isinstance(request, Error):
+            facts.put(scope, UNREACHED)
+            return request
+        started = perf_counter()
         try:
-            body = await read_client_body(scope, receive)
-            if isinstance(body, Error):
-                return body
-            target = self._base + b"/" + endpoint.path
-            if scope["query_string"]:
-                target += b"?" + scope["query_string"]
-            headers = to_upstream(scope["headers"], scope["http_version"], self._withheld)
-            if key is not None:
-                headers.append(key)
-            method = scope["method"].encode("ascii")
-            request = Request(method, target, headers, body.content, body.length)
-            started = perf_counter()
             response = await self._transport.request(request)
         except BodyTimeoutError:
             return BODY_LATE
         except ValueError as error:
             logger.warning("a request for %s could not be written: %s", self.name, error)
+            facts.put(scope, UNREACHED)
             return UNWRITABLE
         except TransportError as error:
             logger.warning("%s: %s: %s", self.name, type(error).__name__, error)
+            if isinstance(error, UNSENT):
+                facts.put(scope, UNREACHED)
             return error_for(error)
         request_id = fields.get(response.headers, b"x-request-id")
         facts.put(
@@ -223,6 +206,25 @@ class Upstream:
                 return refusal
         return response
 
+    async def _prepare(
+        self, endpoint: Endpoint, scope: Scope, receive: Receive, key: Field | None
+    ) -> Request | Error:
+        """Return the request as it goes on, its body perhaps still on the way."""
+        try:
+            body = await read_client_body(scope, receive)
+        except BodyTimeoutError:
+            return BODY_LATE
+        if isinstance(body, Error):
+            return body
+        target = self._base + b"/" + endpoint.path
+        if scope["query_string"]:
+            target += b"?" + scope["query_string"]
+        headers = to_upstream(scope["headers"], scope["http_version"], self._withheld)
+        if key is not None:
+            headers.append(key)
+        method = scope["method"].encode("ascii")
+        return Request(method, target, headers, body.content, body.length)
+
     def _judge(self, response: Response, key: Field | None) -> Error | None:
         """Return the error for an answer that says more of our own settings than of the call."""
         status = response.status
@@ -237,51 +239,6 @@ class Upstream:
             logger.error("%s answered with a redirect (%d): mend its URL", self.name, status)
             return INVALID
         return None
-
-    async def _relay(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the response on, part by part as it comes.
-
-        A stream starts at once. Any other body is waited for first, so that an upstream which fails
-        before it can still be answered for with a whole error.
-        """
-        headers = to_client(response.headers)
-        kind = fields.get(headers, b"content-type")
-        streaming = kind is not None and fields.is_event_stream(fields.media_type(kind))
-        start = {"type": "http.response.start", "status": response.status, "headers": headers}
-        body = b""
-        if not (streaming or response.ended):
-            try:
-                body = await response.read()
-            except TransportError as error:
-                self._broke_off(error)
-                await error_for(error)(scope, receive, send)
-                return
-        await send(start)
-        if response.ended:
-            await send({"type": "http.response.body", "body": body})
-            return
-        if body:
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-        pumping = pump(response, send)
-        try:
-            # In a task of its own a part wakes that task's few frames, here those of all layers.
-            await (asyncio.create_task(pumping) if streaming else pumping)
-        except TransportError as error:
-            self._broke_off(error)
-            raise BrokenResponseError(str(error)) from error
-
-    def _broke_off(self, error: TransportError) -> None:
-        logger.warning("%s broke off: %s: %s", self.name, type(error).__name__, error)
-
-
-async def pump(response: Response, send: Send) -> None:
-    """Send the parts of a body as they come, and its end with the last of them."""
-    while True:
-        body = await response.read()
-        more = not response.ended
-        await send({"type": "http.response.body", "body": body, "more_body": more})
-        if not more:
-            return
 
 
 def _seconds(retry_after: bytes | None) -> float | None:
