@@ -70,13 +70,16 @@ class Bench:
             raise
         if self.requests_are_owed:
             self.owed += 1
-            return msgspec.structs.replace(decision, taken=decision.taken or [])
+            return msgspec.structs.replace(decision, taken=(decision.taken,))
         return decision
 
     def settle(self, taken: Any, tokens: int, /) -> None:
         """Settle with the limiter in memory."""
-        self.inner.settle(taken, tokens)
-        self.owed -= self.requests_are_owed
+        if self.requests_are_owed:
+            self.owed -= 1
+            (taken,) = taken
+        if taken is not None:
+            self.inner.settle(taken, tokens)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -286,6 +289,50 @@ async def test_who_is_turned_away_takes_no_request_that_others_wait_for() -> Non
     assert decision.refused == (0,)
     assert decision.standings[0].remaining == 1
     await bench.tasks["b"]
+
+
+@in_virtual_time
+async def test_who_is_turned_away_may_be_refused_by_the_limiter_already() -> None:
+    bench = Bench(max_waiting=1)
+    await bench.come("a", words(95))
+    bench.come("b", words(20))
+    await bench.come("c", calls(10))
+    decision = await bench.come("d", calls(), words(1))
+    assert decision.refused == (0,)
+    assert decision.wait == pytest.approx(1)
+    await bench.tasks["b"]
+
+
+@in_virtual_time
+async def test_those_who_are_refused_at_the_same_time_stand_in_line_as_they_came() -> None:
+    bench = Bench()
+    await bench.come("a", slot())
+    bench.latency = 0.01
+    for name in "bcd":
+        bench.come(name, slot())
+    await asyncio.sleep(0.05)
+    bench.latency = 0
+    for name in "abcd":
+        await bench.go(name)
+    assert bench.admitted == ["a", "b", "c", "d"]
+    assert bench.idle()
+
+
+@in_virtual_time
+async def test_one_whom_several_quotas_refused_leaves_his_place_to_the_next_in_line() -> None:
+    bench = Bench()
+    await bench.come("a", words(60), slot())
+    for name in "bc":
+        bench.come(name, words(80), slot())
+        await turns()
+    assert len(bench.asked) == 2
+    bench.tasks["b"].cancel()
+    await turns()
+    assert len(bench.asked) == 3
+    await bench.go("a")
+    assert bench.admitted == ["a", "c"]
+    await bench.go("c")
+    assert bench.idle()
 
 
 @in_virtual_time
