@@ -16,7 +16,7 @@ from math import exp, inf, log
 
 import msgspec
 
-from veneer.quotas.quota import Quota
+from veneer.quotas.quota import REQUESTS, Quota
 
 # What floating point may lose of a unit on the way.
 TOLERANCE = 1e-6
@@ -40,28 +40,39 @@ class Bucket(msgspec.Struct, gc=False):
 
     def drain(self, quota: Quota, now: float) -> float:
         """Let flow out what has by now; return the level. A clock that goes back stands still."""
-        if now > self.at:
-            left = self.used - (now - self.at) * quota.rate
-            self.at = now
-            if left < 0:
-                held = self.held
-                self.used = 0.0
-                if held + left > 0:
-                    self.held = held + left
-                    self.thinned += log(held / self.held)
-                else:
-                    self.held = 0.0
-                return self.held
+        held = self.held
+        if now <= self.at:
+            return self.used + held
+        left = self.used - (now - self.at) * quota.rate
+        self.at = now
+        if left >= 0:
             self.used = left
-        return self.used + self.held
+            return left + held
+        self.used = 0.0
+        left += held
+        if left <= 0:
+            self.held = 0.0
+            return 0.0
+        self.held = left
+        self.thinned += log(held / left)
+        return left
 
     def put_in(self, quota: Quota, units: int) -> tuple[float, float]:
-        """Add units of a call, also above the limit; return the mark by which it is settled."""
-        if not self.held:
-            self.since = self.at
-            self.thinned = 0.0
-        self.held += units
-        self.until = self.at + (self.used + self.held) / quota.rate
+        """Add units of a call, also above the limit; return the mark by which it is settled.
+
+        Requests are never settled: they are used at once.
+        """
+        used, held = self.used, self.held
+        if quota.unit == REQUESTS:
+            used += units
+            self.used = used
+        else:
+            if not held:
+                self.since = self.at
+                self.thinned = 0.0
+            held += units
+            self.held = held
+        self.until = self.at + (used + held) / quota.rate
         return self.since, self.thinned
 
     def settle(self, quota: Quota, mark: tuple[float, float], taken: int, used: int) -> None:
@@ -71,13 +82,19 @@ class Bucket(msgspec.Struct, gc=False):
         the same.
         """
         since, thinned = mark
+        standing = 0.0
         if since == self.since:
-            standing = min(self.held, taken * exp(thinned - self.thinned))
-            self.held -= standing
-        else:
-            standing = 0.0
-        self.used += max(0.0, standing + used - taken)
-        self.until = self.at + (self.used + self.held) / quota.rate
+            standing = taken * exp(thinned - self.thinned)
+            held = self.held - standing
+            if held < 0:
+                standing += held
+                held = 0.0
+            self.held = held
+        stays = standing + used - taken
+        if stays > 0:
+            self.used += stays
+        if used > taken:
+            self.until = self.at + (self.used + self.held) / quota.rate
 
     def wait(self, level: float, quota: Quota, cost: int) -> float:
         """Return the seconds until a cost fits, 0 if it does; infinite where it never will."""

@@ -9,10 +9,12 @@ from veneer.facts import Standing
 from veneer.limiters.bucket import TOLERANCE, Bucket
 from veneer.limiters.ring import Ring
 from veneer.limiters.slots import Slots
-from veneer.quotas.quota import CONCURRENT, REQUESTS, Charge, Quota
+from veneer.quotas.quota import CONCURRENT, REQUESTS, TOKENS, Charge, Quota, Unit
 
 # By what a call that put units in is known to the counter when it settles.
 Mark = tuple[float, float]
+
+UNITS: tuple[Unit, ...] = (REQUESTS, TOKENS, CONCURRENT)
 
 
 class Meter(Protocol):
@@ -71,41 +73,39 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
     Every charge has a meter of its own: two charges on one counter are not seen to be too much
     together. `now` is in seconds on the clock that the meters go by.
     """
-    levels = [meter.drain(charge.quota, now) for charge, meter in zip(charges, meters, strict=True)]
-    marks: list[Mark | None] = [None] * len(charges)
-    refused: list[int] = []
-    longest = 0.0
-    for of_requests in (True, False):
-        admitted: list[int] = []
-        for index, charge in enumerate(charges):
-            quota = charge.quota
-            if charge.cost > 0 and (quota.unit == REQUESTS) is of_requests:
-                wait = meters[index].wait(levels[index], quota, charge.cost)
-                if wait:
-                    refused.append(index)
-                    longest = max(longest, wait)
-                else:
-                    admitted.append(index)
-        if refused:
-            break
-        for index in admitted:
-            charge = charges[index]
-            marks[index] = meters[index].put_in(charge.quota, charge.cost)
-            levels[index] += charge.cost
-    standings = [
-        _standing(charge.quota, meter, level)
-        for charge, meter, level in zip(charges, meters, levels, strict=True)
-    ]
-    return Judged(tuple(standings), tuple(refused), longest, marks)
-
-
-def _standing(quota: Quota, meter: Meter, level: float) -> Standing:
-    left = int(quota.limit - level + TOLERANCE)
-    return Standing(
-        policy=quota.policy,
-        unit=quota.unit,
-        limit=quota.limit,
-        window=quota.window,
-        remaining=max(0, left),
-        reset=meter.reset(level, quota),
-    )
+    levels: list[float] = []
+    over: list[int] = []
+    for index, charge in enumerate(charges):
+        quota = charge.quota
+        level = meters[index].drain(quota, now)
+        levels.append(level)
+        if charge.cost > 0 and level + charge.cost > quota.limit + TOLERANCE:
+            over.append(index)
+    if not over:
+        admitted, wait = UNITS, 0.0
+    else:
+        requests = [index for index in over if charges[index].quota.unit == REQUESTS]
+        admitted = () if requests else (REQUESTS,)
+        over = requests or over
+        wait = max(meters[at].wait(levels[at], charges[at].quota, charges[at].cost) for at in over)
+    standings: list[Standing] = []
+    marks: list[Mark | None] = []
+    for index, charge in enumerate(charges):
+        quota, meter, level = charge.quota, meters[index], levels[index]
+        mark = None
+        if charge.cost > 0 and quota.unit in admitted:
+            mark = meter.put_in(quota, charge.cost)
+            level += charge.cost
+        marks.append(mark)
+        left = quota.limit - level + TOLERANCE
+        standings.append(
+            Standing(
+                policy=quota.policy,
+                unit=quota.unit,
+                limit=quota.limit,
+                window=quota.window,
+                remaining=int(left) if left > 0 else 0,
+                reset=meter.reset(level, quota),
+            )
+        )
+    return Judged(tuple(standings), tuple(over), wait, marks)

@@ -46,6 +46,7 @@ class MemoryLimiter:
         keys: list[_Key] = []
         meters: list[Meter] = []
         fresh: list[tuple[_Key, Meter, Charge]] = []
+        settles = False
         for charge in charges:
             key = (charge.quota.id, charge.partition)
             meter = self._meters.get(key)
@@ -55,28 +56,28 @@ class MemoryLimiter:
                     fresh.append((key, meter, charge))
             keys.append(key)
             meters.append(meter)
+            if charge.cost > 0 and charge.quota.unit != REQUESTS:
+                settles = True
         if fresh:
             self._make_room(len(fresh), now)
         judged = decide(charges, meters, now)
         for key, meter, charge in fresh:
             self._keep(key, meter, charge, now)
-        taken = [
-            (key, charge, mark)
-            for key, charge, mark in zip(keys, charges, judged.marks, strict=True)
-            if mark is not None and charge.quota.unit != REQUESTS
-        ]
         return Decision(
             standings=judged.standings,
             refused=judged.refused,
             wait=judged.wait,
-            taken=taken or None,
+            taken=(keys, charges, judged.marks) if settles and not judged.refused else None,
         )
 
     def settle(self, taken: Any, tokens: int, /) -> None:
         """Correct what was taken to what was used; see `Limiter`."""
         now = self._clock()
-        for key, charge, mark in taken:
-            quota = charge.quota
+        keys, charges, marks = taken
+        for index, charge in enumerate(charges):
+            key, mark, quota = keys[index], marks[index], charge.quota
+            if mark is None or quota.unit == REQUESTS:
+                continue
             known = self._meters.get(key)
             # A counter that has ended meanwhile gives nothing back, but it takes a debt.
             meter = meter_for(quota) if known is None else known
