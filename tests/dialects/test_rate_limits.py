@@ -141,12 +141,12 @@ def test_resets_that_openai_was_seen_to_send(
     assert duration((limit - remaining) / limit * window) == text
 
 
-@given(st.integers(0, 10**13))
+@given(st.integers(0, 10**9))
 def test_whole_milliseconds_come_back_as_they_were(milliseconds: int) -> None:
     assert seconds_of(duration(milliseconds / 1000)) == Fraction(milliseconds, 1000)
 
 
-@given(st.floats(0, 1e9))
+@given(st.floats(0, 1e6))
 def test_a_duration_is_rounded_up_by_less_than_a_millisecond(seconds: float) -> None:
     written = seconds_of(duration(seconds))
     assert Fraction(seconds) - Fraction(1, 10**8) <= written < seconds + Fraction(1001, 10**6)

@@ -20,6 +20,7 @@ NAMES = tuple(
     (b"x-ratelimit-limit-" + unit, b"x-ratelimit-remaining-" + unit, b"x-ratelimit-reset-" + unit)
     for unit in (b"requests", b"tokens")
 )
+MERGED = frozenset(name for names in NAMES for name in names)
 NUMBER = re.compile(rb"[0-9]{1,15}")
 # Azure sends 0 or -1 where it has none.
 LIMIT = re.compile(rb"[1-9][0-9]{0,14}")
@@ -54,14 +55,17 @@ def merge(headers: Fields, ours: Fields) -> list[tuple[bytes, bytes]]:
     """Return the response's fields with the stricter of both for each unit of OpenAI's fields.
 
     Limit, remaining and reset of a unit come together from whoever has less remaining, ours where
-    both have the same or where one cannot be read. Of other names, ours replace the upstream's.
+    both have the same or where theirs cannot be read. Of other names, ours replace the upstream's.
     """
     shown = dict(ours)
-    for names in NAMES:
-        theirs = _stand(headers, names)
-        own = theirs and _stand(ours, names)
-        if theirs and own and theirs.remaining < own.remaining:
-            shown.update(zip(names, theirs.values, strict=True))
+    sent = [pair for pair in headers if pair[0] in MERGED]
+    theirs = dict(sent)
+    # A field that stands twice says nothing.
+    if theirs and len(theirs) == len(sent):
+        for names in NAMES:
+            found, own = _stand(theirs, names), _stand(shown, names)
+            if found and own and found.remaining < own.remaining:
+                shown.update(zip(names, found.values, strict=True))
     return [*(pair for pair in headers if pair[0] not in shown), *shown.items()]
 
 
@@ -77,13 +81,9 @@ class _Stand(msgspec.Struct, frozen=True):
     remaining: int
 
 
-def _stand(fields: Fields, names: tuple[bytes, ...]) -> _Stand | None:
+def _stand(fields: Mapping[bytes, bytes], names: tuple[bytes, bytes, bytes]) -> _Stand | None:
     """Read the fields of a unit, the reset as a duration; None unless all three can be read."""
-    found = [pair for pair in fields if pair[0] in names]
-    values = dict(found)
-    if not len(found) == len(values) == len(names):
-        return None
-    limit, remaining, reset = (values[name].strip(b" \t") for name in names)
+    limit, remaining, reset = (fields.get(name, b"").strip(b" \t") for name in names)
     if not LIMIT.fullmatch(limit) or not NUMBER.fullmatch(remaining):
         return None
     if NUMBER.fullmatch(reset):
