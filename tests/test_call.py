@@ -11,30 +11,18 @@ from hypothesis import strategies as st
 from starlette.types import Receive
 
 from tests.asgi import http_scope, json_request, read_body
+from tests.calls import call_of, refused
 from veneer import client as client_module
 from veneer import facts
 from veneer.call import MAX_MODEL_NAME, Call, read_call
 from veneer.client import Client, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
 from veneer.errors import Error
+from veneer.members import MAX_COUNT
 from veneer.operations import FIXED
-from veneer.stored import MAX_ITEM_MEMBERS, MAX_ITEMS
 from veneer.wire import splice
 
 DEEP = 100_000
-
-
-async def call_of(body: Any, path: str = "/v1/chat/completions", **more: Any) -> Call | Error:
-    headers = more.pop("headers", ())
-    exchange = json_request(body, path, headers=headers)
-    return await read_call(exchange.scope, exchange.receive, **more)
-
-
-async def refused(body: Any, path: str = "/v1/chat/completions", **more: Any) -> Error:
-    error = await call_of(body, path, **more)
-    assert isinstance(error, Error)
-    assert error.message.isprintable()
-    return error
 
 
 async def test_a_call_is_read_from_its_body() -> None:
@@ -165,17 +153,6 @@ async def test_a_body_that_would_be_walked_for_long_is_refused(again: bytes) -> 
     assert (error.kind, "too many members" in error.message) == (Kind.INVALID_JSON, True)
 
 
-async def test_items_that_would_be_looked_at_for_long_are_refused() -> None:
-    item = b'{"role":"user","id":"i"}'
-    one_more = b'{"input":[' + item + (b"," + item) * MAX_ITEMS + b"]}"
-    error = await refused(one_more, "/v1/responses")
-    assert (error.kind, error.param) == (Kind.INVALID_VALUE, "input")
-    assert isinstance(await call_of(one_more.replace(item + b",", b"", 1), "/v1/responses"), Call)
-    many = b",".join(b'"a%d":1' % index for index in range(MAX_ITEM_MEMBERS))
-    body = b'{"input":[{"role":"user","\\u0069d":"i",' + many + b"}]}"
-    assert "too many members" in (await refused(body, "/v1/responses")).message
-
-
 async def test_a_model_has_a_name_and_not_a_novel() -> None:
     assert isinstance(await call_of({"model": "a" * MAX_MODEL_NAME}), Call)
     error = await refused({"model": "a" * (MAX_MODEL_NAME + 1)})
@@ -293,69 +270,6 @@ async def test_a_path_that_is_no_operation_is_no_call() -> None:
     assert (await refused(b"{}", "/nowhere")).kind is Kind.UNKNOWN_URL
 
 
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({"background": True}, "background"),
-        ({"background": "yes"}, "background"),
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
-        ({"conversation": "conv_1"}, "conversation"),
-        ({"conversation": {"id": "conv_1"}}, "conversation"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"),
-        ({"input": ["x", {"role": "user"}, {"id": "msg_1"}]}, "input[2]"),
-        ({"input": [{"type": None, "id": "msg_1"}]}, "input[0]"),
-        (b'{"input":[{"type":"item\\u005freference","id":"a"}]}', "input[0]"),
-        (b'{"input":[{"\\u0069d":"a"}]}', "input[0]"),
-        (b'{"input":[{"typ\\u0065":"item_reference"}]}', "input[0]"),
-    ],
-)
-async def test_what_is_stored_upstream_is_out_of_reach(body: Any, param: str) -> None:
-    error = await refused(body, "/v1/responses")
-    assert (error.kind, error.param) == (Kind.UNSUPPORTED_PARAMETER, param)
-    assert isinstance(await call_of(body, "/v1/responses", stored=True), Call)
-    assert isinstance(await call_of(body, "/v1/chat/completions"), Call)
-
-
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        (b'{"input":"x","input":[{"id":"msg_1"}]}', "input"),
-        (b'{"input":[{"id":"msg_1"}],"input":"x"}', "input"),
-        (b'{"inp\\u0075t":"x","input":"y"}', "input"),
-        (b'{"background":true,"background":false}', "background"),
-        (b'{"input":[{"type":"item_reference","id":"a","type":"message"}]}', "type"),
-        (b'{"input":[{"id":"a","role":"user","role":null}]}', "role"),
-    ],
-)
-async def test_no_reference_hides_behind_a_member_that_stands_twice(
-    body: bytes, param: str
-) -> None:
-    error = await refused(body, "/v1/responses")
-    assert (error.kind, error.param) == (Kind.INVALID_JSON, param)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"input": "item_reference"},
-        {"input": [{"role": "user", "content": [{"type": "input_text", "text": '"id"'}]}]},
-        {"input": [{"type": "message", "id": "msg_1", "role": "user", "content": "x"}]},
-        {"input": [{"type": "function_call", "id": "fc_1", "call_id": "c"}]},
-        {"input": [{"id": "msg_1", "role": "assistant", "content": "x"}]},
-        {"input": [1, None, "x", []], "metadata": {"id": "1"}},
-        {"input": None, "background": False, "previous_response_id": None, "conversation": None},
-        {"input": {"id": "x"}},
-    ],
-)
-async def test_whole_items_pass(body: Any) -> None:
-    assert isinstance(await call_of(body, "/v1/responses"), Call)
-
-
-async def test_deep_items_are_refused_as_too_deep() -> None:
-    body = b'{"input":[{"id":' + b"[" * DEEP + b"]" * DEEP + b"}]}"
-    assert (await refused(body, "/v1/responses")).kind is Kind.INVALID_JSON
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: (
@@ -368,6 +282,32 @@ JSON = st.recursive(
     ),
     max_leaves=10,
 )
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["messages", "max_tokens", "n", "input", "prompt", "best_of", "model"]),
+        JSON | st.integers() | st.text("m", max_size=3),
+        max_size=5,
+    ),
+    st.sampled_from(["chat/completions", "completions", "responses", "embeddings"]),
+)
+def test_what_an_estimate_needs_is_sound_and_the_body_goes_on_as_it_came(
+    body: dict[str, Any], path: str
+) -> None:
+    exchange = json_request(body, f"/v1/{path}")
+    sent = json.dumps(body).encode()
+
+    async def read() -> tuple[Call | Error, bytes]:
+        call = await read_call(exchange.scope, exchange.receive)
+        return call, await read_body(client_of(exchange.scope, exchange.receive).receive)
+
+    call, passed = asyncio.run(read())
+    assert passed == sent
+    if isinstance(call, Call):
+        assert 0 <= call.input_bytes < len(sent)
+        assert call.output_cap is None or 1 <= call.output_cap <= MAX_COUNT
+        assert call.choices >= 1
 
 
 @given(JSON | st.binary(max_size=30), st.sampled_from(["/v1/responses", "/v1/embeddings"]))

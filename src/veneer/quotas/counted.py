@@ -163,7 +163,8 @@ def _add_messages(read: Texts, messages: list[Message]) -> None:
 
 def _texts(parts: list[Part]) -> Iterator[str]:
     for part in parts:
-        yield part.text or part.refusal or ""
+        if text := part.text or part.refusal:
+            yield text
 
 
 def _add_prompts(read: Texts, raw: msgspec.Raw) -> None:
