@@ -124,6 +124,18 @@ async def test_a_failure_of_what_began_before_it_was_back_is_no_new_one() -> Non
     assert (await room.take()).taken is not None
 
 
+async def test_a_take_that_is_late_among_others_that_are_not_changes_nothing_for_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    room = Room("hang", timeout=SHORT)
+    (late,) = await begun(room.take(LOCAL))
+    room.far.deed = "admit"
+    await room.take()
+    assert (await late).standings[0].policy == "local-requests@near"
+    assert (room.guard.failures, caplog.records) == (1, [])
+    assert (await room.take()).taken is not None
+
+
 async def test_a_client_that_leaves_is_no_failure() -> None:
     room = Room("hang")
     (task,) = await begun(room.take(LOCAL))

@@ -15,6 +15,9 @@ LONGEST_PAUSE = 10.0
 class Breaker:
     """Lets everybody ask while all is well; after a failure nobody, and then one at a time.
 
+    A failure is one that tells: of a call after whose beginning no other was answered. Where one is
+    late or cut off among others that are not, they go on.
+
     Every attempt that `begin` allows is handed back to `end`, whatever became of it, after it was
     said to have `succeeded` or `failed`, if it did either.
     """
@@ -27,8 +30,9 @@ class Breaker:
         self._since = 0.0
         self._ask_at = 0.0
         self._trying = False
-        # Counts the changes. What began before one says nothing about the time after it: calls
-        # that were under way when all was lost do not lengthen the pause, one after the other.
+        # Counts what is known: each answer, and each change. A call that began before the last of
+        # them says nothing about the time after it; those that were under way when all was lost
+        # do not lengthen the pause, one after the other.
         self._era = 0
 
     def begin(self) -> int | None:
@@ -45,14 +49,17 @@ class Breaker:
             self._trying = False
 
     def succeeded(self, attempt: int) -> None:
-        """Have everybody ask again, if this was the one that tried."""
-        if not self._away or attempt != self._era:
+        """Note an answer; have everybody ask again, if this was the one that tried."""
+        if not self._away:
+            self._era += 1
+            return
+        if attempt != self._era:
             return
         self._change(away=False)
         logger.info("the limiter %s is back after %.1f s", self._name, self._clock() - self._since)
 
     def failed(self, attempt: int, error: BaseException) -> None:
-        """Have nobody ask for a while."""
+        """Have nobody ask for a while, if this tells that it is away."""
         if attempt != self._era:
             return
         now = self._clock()

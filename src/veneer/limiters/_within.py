@@ -6,15 +6,15 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# The part of the time that is left when the loop gets to looking at it.
-_LAST = 0.1
+_STEPS = 5
 
 
 async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
     """Return what a coroutine does, or cancel it and raise TimeoutError.
 
-    One that never waits costs no timer. The last tenth of the time begins when the loop comes to
-    it: where the loop itself was late, an answer that has arrived meanwhile is read, not dropped.
+    One that never waits costs no timer. The time passes in fifths, each of which begins when the
+    loop comes to it: what the loop itself is late, with much to do, is not held against a call
+    whose answer is there and cannot be read yet.
     """
     try:
         waits_for = coroutine.send(None)
@@ -26,12 +26,18 @@ async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
 
 async def _bounded(seconds: float, begun: "_Begun[T]") -> T:
     loop = asyncio.get_running_loop()
+    step = seconds / _STEPS
+    timer: asyncio.TimerHandle
     async with asyncio.timeout(None) as bound:
 
-        def last() -> None:
-            bound.reschedule(loop.time() + seconds * _LAST)
+        def tick(left: int) -> None:
+            nonlocal timer
+            if left:
+                timer = loop.call_later(step, tick, left - 1)
+            else:
+                bound.reschedule(loop.time())
 
-        timer = loop.call_later(seconds * (1 - _LAST), last)
+        timer = loop.call_later(step, tick, _STEPS - 1)
         try:
             return await begun
         finally:

@@ -34,7 +34,8 @@ class Guarded:
     is what only asks about a quota that is `closed`.
 
     After a failure nobody asks for 0.5 s, doubled with each failure up to 10 s (by `clock`). Then
-    one take at a time does, until one succeeds; all others go on without waiting. The change is
+    one take at a time does, until one succeeds; all others go on without waiting. A take that fails
+    although another was answered after it began changes nothing for the others. The change is
     logged, once each way. `failures` counts the takes that failed. A limiter that says it is full
     (`LimiterFullError`) failed that one take only: for others it may have room.
 
