@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.limiters.virtual import run, timers
+from veneer.limiters._lines import SECOND_LOOK
 from veneer.limiters.memory import MemoryLimiter
 from veneer.limiters.queued import PAUSE, Queued
 from veneer.quotas.limiter import Decision, Limiter, LimiterUnavailableError
@@ -36,7 +37,8 @@ def words(cost: int, who: str = "") -> Charge:
 class Bench:
     """A queue in front of a limiter in memory, and a note of who was answered, in order.
 
-    `latency` is how long the limiter takes to hear a question, and again to answer it.
+    `latency` is how long the limiter takes to hear a question, and again to answer it;
+    `settling`, until it has settled.
     """
 
     def __init__(self, *, max_wait: float = 5.0, max_waiting: int = 1000) -> None:
@@ -44,6 +46,7 @@ class Bench:
         self.inner = MemoryLimiter(clock=clock)
         self.queued = Queued(self, max_wait=max_wait, max_waiting=max_waiting, clock=clock)
         self.latency = 0.0
+        self.settling = 0.0
         self.away = False
         self.open = 0
         # Whether it wants all back that was taken, that of refused requests too, and how much.
@@ -78,7 +81,10 @@ class Bench:
         if self.requests_are_owed:
             self.owed -= 1
             (taken,) = taken
-        if taken is not None:
+        if self.settling:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.settling, self.inner.settle, taken, tokens)
+        elif taken is not None:
             self.inner.settle(taken, tokens)
 
     @asynccontextmanager
@@ -232,6 +238,20 @@ async def test_those_who_wait_for_their_own_quota_do_not_hold_others_up() -> Non
     await bench.go("a2")
     await bench.go("b1")
     assert bench.idle()
+
+
+@in_virtual_time
+async def test_who_waits_for_several_quotas_leaves_each_to_those_who_want_it_alone() -> None:
+    bench = Bench()
+    await bench.come("a1", words(60), slot("a"))
+    bench.come("a2", words(80), slot("a"))
+    await turns()
+    bench.come("b", words(10), slot("b"))
+    await turns()
+    assert bench.admitted == ["a1", "b"]
+    await bench.go("a1", tokens=0)
+    assert bench.admitted == ["a1", "b", "a2"]
+    await bench.go("a2")
 
 
 @in_virtual_time
@@ -441,6 +461,24 @@ async def test_what_comes_back_while_the_limiter_is_asked_is_not_missed() -> Non
     assert now() - start < 0.05
     await bench.go("b")
     assert bench.idle()
+
+
+@in_virtual_time
+async def test_what_the_limiter_settles_in_its_own_time_is_found_soon_by_one_more_look() -> None:
+    bench = Bench()
+    now = asyncio.get_running_loop().time
+    start = now()
+    await bench.come("a", slot())
+    bench.come("b", slot())
+    await turns()
+    bench.settling = 0.01
+    await bench.go("a")
+    assert bench.admitted == ["a"]
+    await bench.tasks["b"]
+    assert now() - start == pytest.approx(SECOND_LOOK, abs=0.001)
+    assert len(bench.asked) == 4
+    bench.settling = 0
+    await bench.go("b")
 
 
 @in_virtual_time

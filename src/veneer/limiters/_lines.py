@@ -12,6 +12,10 @@ Key = tuple[str, tuple[str, ...]]
 # Seconds at least between two turns of which the second is due to time alone: clocks differ.
 SHORTEST = 0.001
 
+# Seconds after which it is asked once more when something came back and was not there yet: a
+# limiter that counts elsewhere settles in its own time.
+SECOND_LOOK = 0.02
+
 
 class Waiter:
     """One who waits; `line` are the keys of all that it takes from, `woken` its turn."""
@@ -55,7 +59,7 @@ class _Counter:
     who asks for much. `tried` are lines that other counters refused as well: nobody waits for them.
     """
 
-    __slots__ = ("asking", "key", "queue", "stuck", "timer", "tried")
+    __slots__ = ("asking", "key", "look_again", "queue", "stuck", "timer", "tried")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -63,6 +67,7 @@ class _Counter:
         self.tried: dict[_Line, None] = {}
         self.asking = False
         self.stuck = False
+        self.look_again = False
         self.timer: asyncio.TimerHandle | None = None
 
     def is_first(self, line: _Line) -> bool:
@@ -117,7 +122,8 @@ class _Counter:
     def arm(self, wait: float) -> None:
         """Begin the next round in so many seconds at the latest."""
         loop = asyncio.get_running_loop()
-        wait = max(wait, SHORTEST)
+        wait = max(min(wait, SECOND_LOOK) if self.look_again else wait, SHORTEST)
+        self.look_again = False
         if self.timer is not None and self.timer.when() <= loop.time() + wait:
             return
         self.disarm()
@@ -159,12 +165,9 @@ class Lines:
     def refused(self, waiter: Waiter, keys: frozenset[Key], wait: float) -> None:
         """Wait for these keys, of which all are expected to have room in so many seconds.
 
-        It goes to the end of its line if it has waited in none so far. Of those that did, only the
-        first of a line may ask.
+        It goes to the end of its line if it has waited in none so far.
         """
-        line = self._lines.get(waiter.line)
-        if line is None:
-            line = self._lines[waiter.line] = _Line()
+        line = self._lines.setdefault(waiter.line, _Line())
         line.waiters[waiter] = None
         if line.first is not waiter:
             return
@@ -200,12 +203,14 @@ class Lines:
         for counter in self._remove(waiter):
             if counter.queue and not counter.asking and not counter.stuck:
                 counter.stuck = True
+                counter.look_again = False
                 counter.arm(pause)
 
     def wake(self, key: Key) -> None:
         """Something of this counter has come back."""
         counter = self._counters.get(key)
         if counter is not None:
+            counter.look_again = True
             counter.wake()
 
     def _remove(self, waiter: Waiter) -> list[_Counter]:
