@@ -7,7 +7,7 @@ an inner layer puts is seen by the outer ones. Anybody may add types of their ow
 the answer.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -69,9 +69,17 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quotas(RequestFact, frozen=True):
-    """The quotas that hold this request, as they stand after what it took."""
+    """The quotas that hold this request, as they stand after what it took.
+
+    `draft` writes the fields of the IETF draft that is spoken besides the dialect's, if one is.
+    """
 
     standings: tuple[Standing, ...]
+    draft: Callable[[Sequence[Standing]], list[tuple[bytes, bytes]]] | None = None
+
+
+class Replayed(ResponseFact, frozen=True):
+    """The answer is that of an earlier request with the same idempotency key."""
 
 
 class Usage(ResponseFact, frozen=True, kw_only=True):

@@ -46,7 +46,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     `request_id_headers` are the response fields that carry the request's id; `rate_limit_fields`
     gives those that say how quotas stand, names in lower case, from their standings and the time in
     seconds since the epoch. `version` is the API version field and value, if the API sends one;
-    `exposed` names the fields that a browser may read.
+    `replayed` is the field of an answer given before, `idempotency_status` that which says why a key
+    was not used. `exposed` names the fields that a browser may read.
     """
 
     name: str
@@ -56,4 +57,6 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     request_id_headers: Sequence[bytes]
     rate_limit_fields: Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
     version: tuple[bytes, bytes] | None = None
+    replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
+    idempotency_status: bytes = b"idempotency-status"
     exposed: Sequence[str] = ()

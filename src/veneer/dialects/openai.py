@@ -45,6 +45,12 @@ FORMS = MappingProxyType(
         Kind.METHOD_NOT_ALLOWED: Form(405, INVALID, "method_not_allowed"),
         Kind.REQUEST_TIMEOUT: Form(408, INVALID, "request_timeout"),
         Kind.CONFLICT: Form(409, INVALID, "conflict"),
+        Kind.IDEMPOTENCY_IN_FLIGHT: Form(409, INVALID, "idempotency_key_in_use"),
+        Kind.IDEMPOTENCY_NOT_KEPT: Form(
+            409, INVALID, "idempotency_replay_unavailable", retry=False
+        ),
+        Kind.IDEMPOTENCY_MISMATCH: Form(422, INVALID, "idempotency_key_reused", retry=False),
+        Kind.IDEMPOTENCY_UNAVAILABLE: Form(503, BUSY, "idempotency_unavailable"),
         Kind.BODY_TOO_LARGE: Form(413, INVALID, "request_too_large"),
         Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "unsupported_media_type"),
         Kind.UNPROCESSABLE: Form(422, INVALID, "unprocessable"),
@@ -106,6 +112,8 @@ OPENAI = Dialect(
         "Retry-After-Ms",
         "X-Should-Retry",
         "Server-Timing",
+        "Idempotent-Replayed",
+        "Idempotency-Status",
         "X-RateLimit-Limit-Requests",
         "X-RateLimit-Remaining-Requests",
         "X-RateLimit-Reset-Requests",

@@ -18,7 +18,8 @@ class Flight:
     `fingerprint` is what was asked. The app below is asked by `client` (the one that came first may
     leave) and has facts of its own, `facts`, which begin as those of the request that came first.
     `limit` (bytes) bounds the body that is kept. `alone` is called whenever nobody follows any
-    more. Where no call is run, those who follow get `answer`; `note` is a field for all of them.
+    more. Where no call is run, those who follow get `answer`. `recorded` is whether the answer can
+    be kept at all.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Flight:
         self.client = Client(self._until_abandoned)
         self.facts = {**known, Client: self.client}
         self.answer: ASGIApp | None = None
-        self.note: tuple[bytes, bytes] | None = None
+        self.recorded = True
         self._limit = limit
         self._alone = alone
         self._abandoned = asyncio.Event()

@@ -1,0 +1,87 @@
+"""The lease: the claim on a key while its call runs, renewed until the call has been answered."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from veneer.idempotency.store import Recording, RecordingStore, StoreUnavailableError
+
+logger = logging.getLogger("veneer.idempotency")
+
+# Seconds that giving a claim up may take; what was not given up in time ends by itself.
+RELEASE_TIMEOUT = 2.0
+
+
+class Lease:
+    """Holds a claim while inside: renews it in time, and gives it up unless it was committed.
+
+    `seconds` is how long the claim lasts. `lost` is called when somebody else has it: whoever was
+    stopped for longer than it lasted, and goes on.
+    """
+
+    def __init__(
+        self,
+        store: RecordingStore,
+        key: bytes,
+        token: int,
+        *,
+        seconds: float,
+        lost: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._token = token
+        self._seconds = seconds
+        self._lost = lost
+        self._committed = False
+        self._renewal: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin to renew the claim."""
+        loop = asyncio.get_running_loop()
+        # Most calls are over before: they cost no task.
+        self._timer = loop.call_later(self._seconds / 3, self._begin)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop renewing, and give up what was not committed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._renewal is not None:
+            self._renewal.cancel()
+        if self._committed:
+            return
+        with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
+            try:
+                await self._store.release(self._key, self._token)
+            except StoreUnavailableError as reason:
+                logger.warning("a key could not be given up, which its lease will do: %s", reason)
+
+    async def commit(self, recording: Recording | None, ttl: float) -> bool:
+        """Keep the answer for `ttl` seconds; False if somebody else has the claim by now."""
+        self._committed = await self._store.commit(self._key, self._token, recording, ttl)
+        return self._committed
+
+    def _begin(self) -> None:
+        self._renewal = asyncio.get_running_loop().create_task(self._renew())
+
+    async def _renew(self) -> None:
+        while True:
+            try:
+                if not await self._store.renew(self._key, self._token, self._seconds):
+                    logger.warning("a call was stopped for longer than its lease: it is abandoned")
+                    self._lost()
+                    return
+            except StoreUnavailableError as reason:
+                logger.warning("a lease could not be renewed: %s", reason)
+            await asyncio.sleep(self._seconds / 3)

@@ -1,0 +1,74 @@
+"""One client of a flight: what is told to it besides, and how it is let down."""
+
+from collections.abc import Awaitable
+
+from starlette.types import Message, Receive, Scope, Send
+
+from veneer import facts
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.errors import Error
+from veneer.facts import Quotas, Replayed, ResponseFact
+from veneer.idempotency.flight import Flight
+from veneer.idempotency.replay import Replay
+from veneer.operations import endpoint_of
+from veneer.wire import fields
+
+SHUTTING_DOWN = Error(Kind.SHUTTING_DOWN, "The server is shutting down.")
+
+
+class Follower:
+    """Passes the answer of a flight to one of those who asked for it.
+
+    The one that came `first` shares the facts of the call with the layers above it; to all others
+    the answer is a replay.
+    """
+
+    __slots__ = ("_dialect", "_first", "_flight", "_known", "_scope", "_send", "_sent", "_streams")
+
+    def __init__(self, flight: Flight, scope: Scope, send: Send, *, first: bool) -> None:
+        self._flight = flight
+        self._scope = scope
+        self._send = send
+        self._first = first
+        self._known = scope[facts.SCOPE_KEY]
+        self._dialect = self._known.get(Dialect) or OPENAI
+        self._sent = 0
+        self._streams = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on; it is no coroutine of its own, as most events only pass."""
+        self._sent += 1
+        if message["type"] == "http.response.start":
+            message = self._begin(message)
+        elif self._first and not message.get("more_body", False):
+            self._share_facts()
+        return self._send(message)
+
+    async def let_down(self, receive: Receive) -> None:
+        """Say that the server stops, if it still can be said."""
+        if not self._sent:
+            await SHUTTING_DOWN(self._scope, receive, self._send)
+        elif self._streams:
+            endpoint = endpoint_of(self._scope)
+            operation = "" if endpoint is None else endpoint.operation.name
+            event = SHUTTING_DOWN.event(self._scope, operation, self._sent)
+            await self._send({"type": "http.response.body", "body": event, "more_body": True})
+
+    def _begin(self, message: Message) -> Message:
+        headers = list(message.get("headers", ()))
+        kind = fields.get(headers, b"content-type")
+        self._streams = kind is not None and fields.is_event_stream(fields.media_type(kind))
+        answer = self._flight.answer
+        if isinstance(answer, Replay) or (answer is None and not self._first):
+            self._known[Replayed] = Replayed()
+            headers.append(self._dialect.replayed)
+        elif self._first:
+            self._share_facts()
+        if not self._flight.recorded:
+            headers.append((self._dialect.idempotency_status, b"unrecorded"))
+        return {**message, "headers": headers}
+
+    def _share_facts(self) -> None:
+        for kind, fact in self._flight.facts.items():
+            if isinstance(fact, (ResponseFact, Quotas)):
+                self._known[kind] = fact

@@ -1,0 +1,212 @@
+"""Idempotency: a POST with a key runs once; whoever asks again gets the same answer.
+
+Answers 400 for what is no key, 422 for one that was used for another request, 409 for one whose
+call still runs (by option) or whose answer was too large to keep, 413 for a body too large to be
+compared, 503 while nobody can tell. Reads `Principal`; writes `Replayed`. The call runs in a task
+of its own below, so what stands below belongs to the call, and what stands above to each client:
+limits on requests stand above, whatever counts tokens or money below.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Iterable
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import anyio
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from veneer import facts
+from veneer.call import read_call
+from veneer.client import BodyTimeoutError, BodyTooLargeError, client_of
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.errors import BODY_LATE, Error
+from veneer.facts import Principal, Replayed
+from veneer.idempotency.fingerprint import fingerprint_of
+from veneer.idempotency.flights import Flights, Rules
+from veneer.idempotency.key import read_key
+from veneer.idempotency.memory import MemoryRecordingStore
+from veneer.idempotency.store import RecordingStore
+from veneer.layer import Layer
+from veneer.layers._follower import Follower
+from veneer.operations import Body, endpoint_of
+
+DEFAULT_NAMES = ("Idempotency-Key",)
+
+# How long a stream that is being cut off may take to say so, in seconds.
+FAREWELL = 1.0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What is asked: a key among all tenants', what it is to be answered for, and the body."""
+
+    key: bytes
+    fingerprint: bytes
+    body: bytes
+
+
+class IdempotencyMiddleware(Layer):
+    """Runs a POST with an idempotency key once, and replays its answer.
+
+    `store` keeps the answers (this process's memory, if none is given) for `ttl` seconds. `names`
+    are the fields that may hold a key. `share` says among whom keys are the same: a `team` (those
+    who have none, a key), a `key`, or `all`, which asks for no principal. `streams` are recorded
+    (`record`), or run without their key (`ignore`). A duplicate follows a call in flight
+    (`follow`), or gets a 409 (`conflict`). `keep` is which answers are kept: `success`, or all
+    `answers` but those that say that the call was not made. `lease` (seconds) is after what time
+    the call of a process that died may run again. `detach` (seconds) is how long a call goes on
+    that nobody waits for; 0 ends it with its last client. A request over `max_request` bytes is
+    refused, or runs without its key: `oversized`; an answer over `max_answer` bytes is not kept.
+    `on_failure` is what happens while the store is away: calls run without the promise (`open`), or
+    are refused (`closed`).
+
+    Raises ValueError for options that cannot be.
+    """
+
+    writes = (Replayed,)
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and all have a default
+        self,
+        app: ASGIApp,
+        *,
+        store: RecordingStore | None = None,
+        names: Iterable[str] = DEFAULT_NAMES,
+        share: Literal["team", "key", "all"] = "team",
+        streams: Literal["record", "ignore"] = "record",
+        in_flight: Literal["follow", "conflict"] = "follow",
+        keep: Literal["success", "answers"] = "success",
+        ttl: float = 86400.0,
+        lease: float = 30.0,
+        detach: float = 600.0,
+        max_request: int = 8 * 1024 * 1024,
+        max_answer: int = 16 * 1024 * 1024,
+        oversized: Literal["refuse", "pass"] = "refuse",
+        on_failure: Literal["open", "closed"] = "closed",
+    ) -> None:
+        self.reads = () if share == "all" else (Principal,)
+        super().__init__(app)
+        self.replayable_by = frozenset(name.lower().encode("ascii") for name in names)
+        self._share = share
+        self._records_streams = streams == "record"
+        self._max_request = max_request
+        self._passes_oversized = oversized == "pass"
+        self._store = MemoryRecordingStore() if store is None else store
+        rules = Rules(
+            in_flight=in_flight,
+            keep=keep,
+            ttl=ttl,
+            lease=lease,
+            detach=detach,
+            max_answer=max_answer,
+            on_failure=on_failure,
+        )
+        self._flights = Flights(app, self._store, rules)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Hold the store open; calls that are under way at the end are ended."""
+        async with self._store.lifespan():
+            try:
+                yield
+            finally:
+                await self._flights.close()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with a key by its flight; pass on any other."""
+        names = self.replayable_by
+        given = [value for name, value in scope["headers"] if name in names]
+        if not given or scope["method"] != "POST" or endpoint_of(scope) is None:
+            await self.app(scope, receive, send)
+            return
+        asked = await self._read(given, scope, receive)
+        if isinstance(asked, Error):
+            await asked(scope, receive, send)
+        elif isinstance(asked, Asked):
+            await self._join(asked, scope, receive, send)
+        else:
+            await self._pass(asked, scope, receive, send)
+
+    async def _read(
+        self, given: list[bytes], scope: Scope, receive: Receive
+    ) -> Asked | Error | bytes:
+        """Return what is asked under which key, or why not, or why the key is left unused."""
+        key = read_key(given)
+        if isinstance(key, Error):
+            return key
+        tenant = self._tenant(scope)
+        if tenant is None:
+            return b"ignored"
+        endpoint = endpoint_of(scope)
+        if endpoint is not None and endpoint.operation.body is Body.JSON:
+            call = await read_call(scope, receive)
+            if isinstance(call, Error):
+                return call
+            if call.stream and not self._records_streams:
+                return b"ignored_streaming"
+        try:
+            body = await client_of(scope, receive).body(self._max_request)
+        except BodyTimeoutError:
+            return BODY_LATE
+        except BodyTooLargeError:
+            return b"too_large" if self._passes_oversized else _too_large(self._max_request)
+        return Asked(_digest(*tenant, key), await fingerprint_of(scope, body), body)
+
+    def _tenant(self, scope: Scope) -> tuple[str, str] | None:
+        """Return among whom a key is the same; None where that is not known."""
+        if self._share == "all":
+            return "all", ""
+        principal = facts.get(scope, Principal)
+        if principal is None:
+            return None
+        if self._share == "team" and principal.team is not None:
+            return "team", principal.team
+        return "key", principal.id
+
+    async def _join(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+        """Follow the flight of a key, which begins with the first that asks."""
+        flight = self._flights.find(asked.key)
+        first = flight is None
+        if flight is None:
+            flight = self._flights.depart(asked.key, asked.fingerprint, scope, asked.body)
+        else:
+            refusal = self._flights.refusal(flight, asked.fingerprint)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        follower = Follower(flight, scope, send, first=first)
+        try:
+            with client_of(scope, receive).while_connected():
+                await flight.follow(scope, receive, follower.send)
+        except asyncio.CancelledError:
+            with anyio.move_on_after(FAREWELL, shield=True):
+                await follower.let_down(receive)
+            raise
+
+    async def _pass(self, status: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on without its key, and say so."""
+        field = ((facts.get(scope, Dialect) or OPENAI).idempotency_status, status)
+
+        def send_with_status(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), field]}
+            return send(message)
+
+        await self.app(scope, receive, send_with_status)
+
+
+def _digest(*parts: str) -> bytes:
+    """Return what stands for a key among those of all tenants; parts cannot be mistaken."""
+    digest = hashlib.blake2b(digest_size=20)
+    for part in parts:
+        text = part.encode("utf-8", "surrogatepass")
+        digest.update(len(text).to_bytes(8, "big") + text)
+    return digest.digest()
+
+
+def _too_large(limit: int) -> Error:
+    return Error(
+        Kind.BODY_TOO_LARGE,
+        f"A request with an idempotency key may have {limit} bytes, so that it can be compared.",
+        headers=((b"connection", b"close"),),
+    )
