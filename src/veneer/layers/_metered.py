@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.types import Message, Scope, Send
 
+from veneer import facts
+from veneer.facts import Relayed
 from veneer.quotas.estimate import Estimate
 from veneer.quotas.limiter import Limiter
 from veneer.quotas.settlement import used
@@ -45,9 +47,18 @@ class Metered:
             if self._stamp is not None:
                 headers = self._stamp(self._scope, message.get("headers", ()))
                 message = {**message, "headers": headers}
-        elif self._taken is not None and not message.get("more_body", False):
+        elif self._taken is not None and self._is_over(message):
             self.settle()
         return self._send(message)
+
+    def _is_over(self, message: Message) -> bool:
+        """Whether a client that has this message may take its answer for whole.
+
+        That is where a body ends, or what the relay knows to be the last event of a stream.
+        """
+        if self._status is None:
+            return False
+        return not message.get("more_body", False) or Relayed in self._scope[facts.SCOPE_KEY]
 
     def settle(self) -> None:
         """Correct what was taken to what was used; once, however often it is called."""

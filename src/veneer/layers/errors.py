@@ -20,6 +20,7 @@ from veneer.dialects import Kind
 from veneer.errors import BODY_LATE, INTERNAL, BrokenResponseError, Error
 from veneer.layer import Layer
 from veneer.operations import endpoint_of
+from veneer.quotas.fields import quota_fields
 from veneer.wire import fields
 
 logger = logging.getLogger("veneer")
@@ -149,6 +150,10 @@ class _Response:
         if self._started or self._answered or endpoint_of(self._scope) is None:
             return False
         self._answered = True
+        if self._held is None:
+            error = msgspec.structs.replace(
+                error, headers=(*error.headers, *quota_fields(self._scope))
+            )
         await error(self._scope, self._receive, self._send)
         return True
 

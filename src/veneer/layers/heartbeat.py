@@ -18,6 +18,7 @@ from veneer.call import Call
 from veneer.dialects import OPENAI, Dialect, Failure, Form
 from veneer.layer import Layer
 from veneer.operations import endpoint_of
+from veneer.quotas.fields import quota_fields
 from veneer.wire import fields, sse
 
 # An error body beyond this is no envelope; it is not kept.
@@ -211,8 +212,9 @@ class _Stream:
             return
         self._begun_early = self._streaming = True
         self._last = self._loop.time()
+        headers = [*EARLY_HEADERS, *quota_fields(self._scope)]
         self._start_beat(
-            {"type": "http.response.start", "status": 200, "headers": EARLY_HEADERS},
+            {"type": "http.response.start", "status": 200, "headers": headers},
             {"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True},
         )
         self._timer = self._loop.call_later(self._interval, self._tick)

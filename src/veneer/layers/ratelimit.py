@@ -9,7 +9,6 @@ Where it stands twice, both ask once: a request that nothing between them can re
 the outer one for both, and the inner one lets it pass.
 """
 
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
@@ -19,27 +18,29 @@ from veneer import facts
 from veneer.auth.peers import Peers
 from veneer.call import Call, read_call
 from veneer.client import client_of
-from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.rate_limits import ietf_fields
 from veneer.edits import edits_of
 from veneer.errors import Error
 from veneer.facts import Quotas, RequestFact, Standing, Usage
 from veneer.layer import Layer
+from veneer.layers._counting import Counting
 from veneer.layers._metered import Field, Metered
 from veneer.limiters.memory import MemoryLimiter
-from veneer.limiters.queued import Queued
 from veneer.operations import Body, endpoint_of
 from veneer.quotas.charging import Bill, Charging
 from veneer.quotas.estimate import Estimator, bound
+from veneer.quotas.fields import quota_fields
 from veneer.quotas.limiter import Decision, Limiter, LimiterUnavailableError
 from veneer.quotas.policy import QuotaPolicy
 from veneer.quotas.refusal import UNAVAILABLE, refusal
 from veneer.quotas.upstream_fields import combiner
-from veneer.wiring import chain
 
 
-class TakenAhead(RequestFact, frozen=True):
-    """A layer above has taken what the limits below it would."""
+class Ahead(RequestFact, frozen=True):
+    """What a layer above has done for this one: taken all that it would, or `looked` at so many."""
+
+    counting: Counting
+    looked: int = 0
 
 
 class RateLimitMiddleware(Layer):
@@ -50,9 +51,10 @@ class RateLimitMiddleware(Layer):
     `pass` (they stand in place of ours), or `merge` (the stricter ones stand). `draft` adds those
     of the IETF's draft of that name, `draft-11` or `draft-7`. `trusted_proxies` are for partitions
     by peer, as for `AuthMiddleware`. With `max_wait` (seconds), what does not fit yet waits its
-    turn that long, up to `max_waiting` requests at a time.
+    turn that long, up to `max_waiting` requests at a time; who leaves meanwhile is noticed unless
+    it has sent something other than JSON.
 
-    Raises ValueError for options that cannot be.
+    Raises ValueError for options that cannot be, and for two policies of one name on one limiter.
     """
 
     writes = (Call, Quotas)
@@ -71,35 +73,40 @@ class RateLimitMiddleware(Layer):
         max_waiting: int = 1000,
         provides: Iterable[type] = (),
     ) -> None:
-        self._charging = Charging(
-            policies, peers=Peers(trusted_proxies), estimator=estimator or bound()
-        )
+        charging = Charging(policies, peers=Peers(trusted_proxies), estimator=estimator or bound())
         read = [kind for policy in policies for kind in policy.reads if kind is not Call]
-        self.reads = tuple(
-            dict.fromkeys([*read, Usage] if self._charging.counts_tokens else read)
-        )
+        self.reads = tuple(dict.fromkeys([*read, Usage] if charging.counts_tokens else read))
         super().__init__(app, provides=provides)
-        self._given = limiter or MemoryLimiter()
-        self._waits = max_wait > 0
-        self._limiter: Limiter = self._given
-        if self._waits:
-            self._limiter = Queued(self._given, max_wait=max_wait, max_waiting=max_waiting)
+        self.counting = Counting(
+            charging,
+            self.reads,
+            limiter=MemoryLimiter() if limiter is None else limiter,
+            max_wait=max_wait,
+            max_waiting=max_waiting,
+        )
+        self._inner, self._replayable_by = self.counting.join(app)
+        self._taken = None if self._inner is None else Ahead(self._inner)
         self._combine = combiner(upstream_fields)
         self._ietf = None if draft is None else ietf_fields(draft)
-        self._inner, self._replayable_by = self._below()
-        self._reads_call = self._charging.reads_call or (
-            self._inner is not None and self._inner.reads_call
+        # Who waits is known to have left only where its body has been read.
+        self._reads_call = (
+            self.counting.waits
+            or charging.reads_call
+            or (self._inner is not None and self._inner.charging.reads_call)
         )
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the limiter's own lifespan."""
-        return self._limiter.lifespan()
+        return self.counting.limiter.lifespan()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take what the request is charged and pass it on, or refuse it."""
         known = scope[facts.SCOPE_KEY]
         endpoint = endpoint_of(scope)
-        if endpoint is None or TakenAhead in known:
+        ahead = known.get(Ahead)
+        if ahead is not None and ahead.counting is not self.counting:
+            ahead = None
+        if endpoint is None or (ahead is not None and not ahead.looked):
             await self.app(scope, receive, send)
             return
         call: Call | None = None
@@ -119,12 +126,12 @@ class RateLimitMiddleware(Layer):
         except LimiterUnavailableError:
             await UNAVAILABLE(scope, receive, send)
             return
-        known[Quotas] = merged(known.get(Quotas), decision.standings)
+        known[Quotas] = self._stand(known.get(Quotas), decision.standings, ahead)
         metered = Metered(
             scope,
             send,
             stamp,
-            limiter=self._limiter,
+            limiter=self.counting.limiter,
             taken=decision.taken,
             estimate=bill.estimate,
         )
@@ -137,53 +144,34 @@ class RateLimitMiddleware(Layer):
         finally:
             metered.settle()
 
-    def _below(self) -> tuple[Charging | None, frozenset[bytes]]:
-        """Return what the layer of our kind below charges, and which fields ask for a replay.
-
-        Only one that counts on the same limiter can be asked together with this one.
-        """
-        replayable_by: set[bytes] = set()
-        for part in chain(self.app):
-            if isinstance(part, RateLimitMiddleware):
-                same = part._given is self._given  # noqa: SLF001 - one of our own class
-                return (part._charging if same else None), frozenset(replayable_by)  # noqa: SLF001 - as above
-            replayable_by.update(getattr(part, "replayable_by", ()))
-        return None, frozenset()
-
     def _bill(self, scope: Scope, operation: str, call: Call | None, body: bytes) -> Bill:
         """Return what is charged here: for both layers, unless something between may answer."""
-        bill = self._charging.bill(scope, operation, call, body)
+        bill = self.counting.charging.bill(scope, operation, call, body)
         if self._inner is not None:
             look = any(name in self._replayable_by for name, _ in scope["headers"])
-            inner = self._inner.bill(scope, operation, call, body, look=look)
+            inner = self._inner.charging.bill(scope, operation, call, body, look=look)
+            facts.put(scope, Ahead(self._inner, len(inner.charges)) if look else self._taken)
             bill = Bill([*bill.charges, *inner.charges], bill.estimate or inner.estimate)
-            if not look:
-                facts.put(scope, TakenAhead())
         if bill.estimate is not None:
             edits_of(scope).usage_wanted = True
         return bill
 
     async def _take(self, bill: Bill, scope: Scope, receive: Receive) -> Decision:
-        if not self._waits:
-            return await self._limiter.take(bill.charges)
+        if not self.counting.waits:
+            return await self.counting.limiter.take(bill.charges)
         with client_of(scope, receive).while_connected():
-            return await self._limiter.take(bill.charges)
+            return await self.counting.limiter.take(bill.charges)
+
+    def _stand(
+        self, earlier: Quotas | None, now: Sequence[Standing], ahead: Ahead | None
+    ) -> Quotas:
+        """Return how all quotas stand: those judged now in place of what was looked at for us."""
+        if earlier is None:
+            return Quotas(tuple(now), self._ietf)
+        looked = 0 if ahead is None else ahead.looked
+        kept = earlier.standings[: len(earlier.standings) - looked]
+        return Quotas((*kept, *now), earlier.draft)
 
     def _stamp(self, scope: Scope, headers: Iterable[Field]) -> list[Field]:
         """Return the fields of a response with those that say how the quotas stand."""
-        known = scope[facts.SCOPE_KEY]
-        standings = known[Quotas].standings
-        dialect = known.get(Dialect) or OPENAI
-        fields = dialect.rate_limit_fields(standings, time.time())
-        if self._ietf is not None:
-            fields += self._ietf(standings)
-        return self._combine(list(headers), fields)
-
-
-def merged(earlier: Quotas | None, now: Sequence[Standing]) -> Quotas:
-    """Return how all quotas stand: those judged now, and those of before that were not."""
-    if earlier is None:
-        return Quotas(tuple(now))
-    judged = {(standing.policy, standing.window) for standing in now}
-    kept = [s for s in earlier.standings if (s.policy, s.window) not in judged]
-    return Quotas((*kept, *now))
+        return self._combine(list(headers), quota_fields(scope))

@@ -25,7 +25,9 @@ class Charging:
     """Says what requests are charged under a set of policies.
 
     `peers` tells partitions by address apart; `estimator` says how many tokens a call may need.
-    `reads_call` is whether a policy goes by the call's model, or counts its tokens.
+    `names` are those of the policies.
+    `reads_call` is whether a policy goes by the call's model, or counts its tokens; `asks_host`,
+    whether one goes by a function of the host's.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class Charging:
     ) -> None:
         self._policies = [(policy, policy.partitioner(peers)) for policy in policies]
         self._estimator = estimator
+        self.names = [policy.name for policy in policies]
         self.counts_tokens = any(policy.unit == TOKENS for policy in policies)
+        self.asks_host = any(policy.asks_host for policy in policies)
         self.reads_call = self.counts_tokens or any(Call in policy.reads for policy in policies)
 
     def bill(

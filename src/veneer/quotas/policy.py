@@ -37,7 +37,8 @@ class QuotaPolicy:
     are as in `Quota`. `models` (patterns, as in fnmatch; the first that matches counts) and
     `operations` (names) have limits in place of the common one, each with its own counters.
 
-    `reads` are the fact types that it cannot do without. Raises ValueError for an option that
+    `reads` are the fact types that it cannot do without; `asks_host` is whether its partition is a
+    function, which may go by anything. Raises ValueError for an option that
     cannot be.
     """
 
@@ -61,6 +62,7 @@ class QuotaPolicy:
         self.unit = unit
         self.strict = strict
         self.on_failure = on_failure
+        self.asks_host = callable(partition)
         self._partition = partition
         self._default = self._quotas(self.name, "limit", limit)
         self._patterns = [

@@ -1,0 +1,92 @@
+"""What a layer counts, on which limiter, and which layer below counts with it."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from veneer.facts import RequestFact
+from veneer.layer import Layer
+from veneer.limiters.queued import Queued
+from veneer.quotas.charging import Charging
+from veneer.quotas.limiter import Limiter
+from veneer.wiring import chain
+
+
+class Counting:
+    """One layer's share of a limiter.
+
+    `limiter` is asked: the one that was `given`, behind a queue if requests may wait (`queue` is
+    how long and how many). `reads` are the fact types that its policies go by. Raises ValueError
+    for waits that cannot be.
+    """
+
+    def __init__(
+        self,
+        charging: Charging,
+        reads: Sequence[type],
+        *,
+        limiter: Limiter,
+        max_wait: float,
+        max_waiting: int,
+    ) -> None:
+        if not 0 <= max_wait < math.inf or max_waiting < 1:
+            raise ValueError(
+                f"max_wait is {max_wait} and max_waiting {max_waiting}: give seconds (0 for no "
+                "wait), and room for at least 1."
+            )
+        self.charging = charging
+        self.waits = max_wait > 0
+        self.limiter = limiter
+        if self.waits:
+            self.limiter = Queued(limiter, max_wait=max_wait, max_waiting=max_waiting)
+        self.given = limiter
+        self._reads = reads
+        self.queue = (max_wait, max_waiting)
+
+    def join(self, app: Any) -> tuple["Counting | None", frozenset[bytes]]:
+        """Return who below is asked together with us, and the fields that ask for a replay between.
+
+        It is the next that counts on the same limiter, if nothing between may change what it goes
+        by; where both wait alike, they wait in one queue. Raises ValueError for two policies of one
+        name on the limiter.
+        """
+        self._check_names(app)
+        between: list[Layer] = []
+        for part in chain(app):
+            below = getattr(part, "counting", None)
+            if isinstance(below, Counting):
+                if below.given is not self.given or below.goes_by(between):
+                    break
+                if self.waits and below.waits and below.queue == self.queue:
+                    self.limiter = below.limiter
+                replayable = [getattr(layer, "replayable_by", ()) for layer in between]
+                return below, frozenset[bytes]().union(*replayable)
+            if not isinstance(part, Layer):
+                break
+            between.append(part)
+        return None, frozenset()
+
+    def _check_names(self, app: Any) -> None:
+        names = list(self.charging.names)
+        for below in _all_below(app):
+            if below.given is self.given:
+                names += below.charging.names
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(
+                f"Two policies are called {twice!r}, and would share counters: give each a name."
+            )
+
+    def goes_by(self, above: Iterable[Layer]) -> bool:
+        """Return whether these layers write what our policies, or the host's functions, go by."""
+        written = {
+            kind for layer in above for kind in layer.writes if issubclass(kind, RequestFact)
+        }
+        return bool(written if self.charging.asks_host else written.intersection(self._reads))
+
+
+def _all_below(app: Any) -> Iterator[Counting]:
+    for part in chain(app):
+        counting = getattr(part, "counting", None)
+        if isinstance(counting, Counting):
+            yield counting
