@@ -40,10 +40,11 @@ NOTHING = Estimate()
 
 
 def bound(*, default_output: int = 1024, media: MediaTokens | None = None) -> Estimator:
-    """Return the estimator that a call does not exceed, as long as it says how long it may be.
+    """Return the estimator that a call of texts does not exceed, if it says how long it may be.
 
     The input is bounded by the bytes of its JSON text: a token of a byte-level vocabulary is a byte
-    at least. Media cost what `media` says, which is an estimate. The output is its cap, or
+    at least. Media cost what `media` says, which is an estimate; what the upstream puts in itself
+    (stored conversations, pages that it searched) is not seen. The output is its cap, or
     `default_output` where none is given (16 for completions, which is the API's own), times the
     choices; embeddings have none. Raises ValueError for a negative default.
     """

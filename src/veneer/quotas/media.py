@@ -4,7 +4,8 @@ They are found where the APIs have them, in the content of messages and in the o
 medium that stands anywhere else, or in a body too odd to be read, counts by its bytes like text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -14,13 +15,17 @@ from veneer.members import ABSENT
 MAX_OBJECTS = 100_000
 
 # The names without which a body holds no medium that we know.
-CHAT_MARKS = (b'"image_url"', b'"input_audio"', b'"file"')
-RESPONSES_MARKS = (
-    b'"input_image"',
-    b'"input_file"',
-    b'"input_audio"',
-    b'"computer_screenshot"',
-    b'"image_generation_call"',
+MARKS: Mapping[str, tuple[bytes, ...]] = MappingProxyType(
+    {
+        "chat.completions": (b'"image_url"', b'"input_audio"', b'"file"'),
+        "responses": (
+            b'"input_image"',
+            b'"input_file"',
+            b'"input_audio"',
+            b'"computer_screenshot"',
+            b'"image_generation_call"',
+        ),
+    }
 )
 
 # How a PDF begins in base64, and as a data: URL.
@@ -104,9 +109,8 @@ _data = msgspec.json.Decoder(Data)
 
 def media_in(operation: str, body: bytes, costs: MediaTokens) -> Media:
     """Return what the media of a call to this operation take up and cost."""
-    marks = {"chat.completions": CHAT_MARKS, "responses": RESPONSES_MARKS}.get(operation, ())
     # Not a generator: most calls end here.
-    for mark in marks:
+    for mark in MARKS.get(operation, ()):
         if mark in body:
             break
     else:
