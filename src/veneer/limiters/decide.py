@@ -76,10 +76,10 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
     levels: list[float] = []
     over: list[int] = []
     for index, charge in enumerate(charges):
-        quota = charge.quota
+        quota, cost = charge.quota, charge.cost
         level = meters[index].drain(quota, now)
         levels.append(level)
-        if charge.cost > 0 and level + charge.cost > quota.limit + TOLERANCE:
+        if cost > 0 and level + cost > quota.limit + TOLERANCE:
             over.append(index)
     if not over:
         admitted, wait = UNITS, 0.0
@@ -91,12 +91,12 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
     standings: list[Standing] = []
     marks: list[Mark | None] = []
     for index, charge in enumerate(charges):
-        quota, meter, level = charge.quota, meters[index], levels[index]
-        mark = None
-        if charge.cost > 0 and quota.unit in admitted:
-            mark = meter.put_in(quota, charge.cost)
-            level += charge.cost
-        marks.append(mark)
+        quota, cost, meter, level = charge.quota, charge.cost, meters[index], levels[index]
+        if cost > 0 and quota.unit in admitted:
+            marks.append(meter.put_in(quota, cost))
+            level += cost
+        else:
+            marks.append(None)
         left = quota.limit - level + TOLERANCE
         standings.append(
             Standing(
