@@ -241,3 +241,13 @@ async def test_a_refusal_for_want_of_room_takes_nothing() -> None:
 def test_a_limiter_for_nobody_cannot_be(number: int) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         MemoryLimiter(max_partitions=number)
+
+
+async def test_a_counter_that_has_ended_is_not_dropped_by_the_request_that_uses_it() -> None:
+    clock = Clock()
+    limiter = MemoryLimiter(clock=clock)
+    await admitted(limiter, charges((MINUTE, 60)))
+    clock.now += 60
+    # Room for the new counter is made by dropping those that have ended.
+    await admitted(limiter, [Charge(MINUTE, ME, 60), Charge(WORDS, ("new",), 1)])
+    assert await left(limiter, MINUTE) == [0]

@@ -1,7 +1,7 @@
 """The limiter in memory: one process's own counters, gone when it ends."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from time import monotonic
 from typing import Any
@@ -59,7 +59,7 @@ class MemoryLimiter:
             if charge.cost > 0 and charge.quota.unit != REQUESTS:
                 settles = True
         if fresh:
-            self._make_room(len(fresh), now)
+            self._make_room(len(fresh), now, keys)
         judged = decide(charges, meters, now)
         for key, meter, charge in fresh:
             self._keep(key, meter, charge, now)
@@ -92,21 +92,21 @@ class MemoryLimiter:
         """Return a context in which nothing happens: it can always be used."""
         return nullcontext()
 
-    def _make_room(self, wanted: int, now: float) -> None:
-        """Drop some of the counters that have ended, or raise."""
-        self._look(_LOOKS * wanted, now)
+    def _make_room(self, wanted: int, now: float, used: Container[_Key]) -> None:
+        """Drop some of the counters that have ended and are not just being used, or raise."""
+        self._look(_LOOKS * wanted, now, used)
         if len(self._meters) + wanted > self._max_partitions:
-            self._look(_LOOKS_WHEN_FULL, now)
+            self._look(_LOOKS_WHEN_FULL, now, used)
             if len(self._meters) + wanted > self._max_partitions:
                 raise LimiterUnavailableError(
                     f"The limiter in memory holds {len(self._meters)} counters that are in use; "
                     f"max_partitions is {self._max_partitions}."
                 )
 
-    def _look(self, times: int, now: float) -> None:
+    def _look(self, times: int, now: float, used: Container[_Key]) -> None:
         for _ in range(min(times, len(self._oldest))):
             key = self._oldest.popleft()
-            if self._meters[key].until <= now:
+            if self._meters[key].until <= now and key not in used:
                 del self._meters[key]
             else:
                 self._oldest.append(key)
