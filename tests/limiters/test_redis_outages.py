@@ -136,6 +136,30 @@ async def test_the_end_does_not_wait_long_for_a_server_that_is_away(prefix: str)
             limiter.settle(held.taken, 0)
             started = time.monotonic()
         assert time.monotonic() - started < 2
+        assert limiter.dropped == 1
+
+
+async def test_an_error_that_nobody_has_foreseen_ends_no_settling(
+    prefix: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter = RedisLimiter(SERVER, prefix=prefix, lease=0.2)
+    async with limiter.lifespan():
+        held = await limiter.take(SLOT)
+
+        async def fail(*_: object) -> None:
+            monkeypatch.undo()
+            raise RuntimeError("unforeseen")
+
+        monkeypatch.setattr(limiter._server, "begin", fail)
+        limiter.settle(held.taken, 0)
+        await asyncio.sleep(0.01)
+        await until_free(limiter)
+        again = await limiter.take([Charge(TOKENS, ("me",), 10)])
+        limiter.settle(again.taken, 60)
+        await settled(limiter)
+        decision = await limiter.take([Charge(TOKENS, ("me",), 0)])
+        assert decision.standings[0].remaining == 40
+    assert [record.getMessage() for record in caplog.records] == ["settling rate limits has failed"]
 
 
 async def test_a_restart_a_flush_and_a_forgotten_script_are_overcome(

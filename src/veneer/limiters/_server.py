@@ -51,6 +51,9 @@ class Server:
         The task is not to be cancelled: what is cut off in the midst of a call may have been done.
         It, and waiting for the turn, raise `LimiterUnavailableError`.
         """
+        rest: list[Any] = [len(keys), *keys, operation, document]
+        if self._clock is not None:
+            rest.append(repr(self._clock()))
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
             async with asyncio.timeout_at(deadline):
@@ -59,9 +62,6 @@ class Server:
             raise LimiterUnavailableError(
                 f"Redis is slow: no connection was free within {self._timeout:g} s"
             ) from error
-        rest: list[Any] = [len(keys), *keys, operation, document]
-        if self._clock is not None:
-            rest.append(repr(self._clock()))
         task = asyncio.get_running_loop().create_task(self._run(deadline, rest))
         self._calls.add(task)
         task.add_done_callback(self._ended)

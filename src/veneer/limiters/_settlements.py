@@ -41,12 +41,21 @@ class Settlements:
         self._waiting: deque[tuple[Taken, int]] = deque()
         self._running: dict[str, Taken] = {}
         self._outdated: deque[Taken] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._renewal = self._loop.time() + lease * _RENEWAL
+        self._unsent = 0
+        self._renewal = 0.0
         self._awake = asyncio.Event()
         self._closing = False
+        self._task: asyncio.Task[None] | None = None
         self.dropped = 0
-        self._task = self._loop.create_task(self._run())
+
+    def start(self) -> None:
+        """See to it that what waits is sent, in the loop that runs now."""
+        if self._task is None or self._task.done():
+            loop = asyncio.get_running_loop()
+            self._renewal = loop.time() + self._lease * _RENEWAL
+            self._awake = asyncio.Event()
+            self._task = loop.create_task(self._run())
+            self._task.add_done_callback(_report)
 
     def hold(self, taken: Taken) -> None:
         """Renew the lease of a call's slots from now on, until it is settled."""
@@ -66,25 +75,34 @@ class Settlements:
         """Send what waits, for so many seconds at most."""
         self._closing = True
         self._awake.set()
-        await asyncio.wait({self._task}, timeout=seconds)
-        if not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        self.start()
+        task = self._task
+        if task is None:
+            return
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+        if self._waiting or self._unsent:
+            self._drop(len(self._waiting) + self._unsent)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             if not self._waiting and not self._outdated:
                 if self._closing:
                     return
                 await self._idle()
-            if self._loop.time() >= self._renewal:
-                self._renewal = self._loop.time() + self._lease * _RENEWAL
+            if loop.time() >= self._renewal:
+                self._renewal = loop.time() + self._lease * _RENEWAL
                 self._outdated = deque(self._running.values())
             settled = [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
             outdated = [self._outdated.popleft() for _ in range(min(len(self._outdated), _BATCH))]
             renewed = [taken for taken in outdated if taken.call in self._running]
+            self._unsent = len(settled)
             if settled or renewed:
                 await self._send(settled, renewed)
+            self._unsent = 0
 
     async def _idle(self) -> None:
         """Wait until something is to be settled, or leases are to be renewed."""
@@ -121,3 +139,9 @@ class Settlements:
                 self._lease,
             )
         self.dropped += count
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Say what has ended the sending, which the next take begins again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("settling rate limits has failed", exc_info=error)

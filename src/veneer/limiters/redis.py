@@ -140,6 +140,7 @@ class RedisLimiter:
             self._settlements = Settlements(
                 self._server, prefix=self._prefix, lease=self._lease, most=self._max_unsettled
             )
+        self._settlements.start()
         return self._settlements
 
     async def _stop(self) -> None:
