@@ -34,10 +34,10 @@ async def redis_prefix() -> AsyncIterator[str]:
     prefix = f"veneer-test-{secrets.token_hex(6)}"
     try:
         yield prefix
+    finally:
         keys = [key async for key in client.scan_iter(f"{{{prefix}}}*", count=1000)]
         if keys:
             await client.delete(*keys)
-    finally:
         await client.aclose()
 
 
