@@ -2,7 +2,6 @@
 
 import hashlib
 from array import array
-from collections.abc import Container
 from mmap import mmap
 
 from veneer.limiters import _file
@@ -82,21 +81,23 @@ class Counters:
         units.frombytes(packed[: count * units.itemsize])
         return Ring(units, first, slot, total, at, until)
 
-    def written(self, place: Place, counter: Counter, now: float, others: Container[int]) -> Write:
+    def written(self, place: Place, counter: Counter, now: float, used: set[int]) -> Write:
         """Return what is to be written to keep a counter at its place.
 
-        A place that is not one yet becomes one, which is not at the offsets of `others` that are
-        yet to be written. Raises `LimiterUnavailableError` where there is no room for it.
+        A place that is not one yet becomes one. It is none of the offsets that are `used` at the
+        same time, though what stands there may have ended, and is used itself from then on. Raises
+        `LimiterUnavailableError` where there is no room for it.
         """
         rows = place.rows
         if not place.at:
-            place.at = rows.vacant(place.digest, now, others)
+            place.at = rows.vacant(place.digest, now, used)
             if not place.at:
                 size = "max_strict" if rows is self._rings else "max_partitions"
                 raise LimiterUnavailableError(
                     f"The file that workers share has no room for one more counter in use: {size} "
                     "is too small."
                 )
+            used.add(place.at)
         return place.at, rows.pack(place.digest, *_values(counter))
 
 

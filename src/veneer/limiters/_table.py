@@ -74,6 +74,7 @@ class Table:
         places = [self._counters.place(charge) for charge in charges]
         counters = self._read(places)
         judged = decide(charges, counters, now)
+        used = {place.at for place in places}
         writes: dict[int, bytes] = {}
         taken: list[Taken] = []
         for charge, place, counter, mark in zip(
@@ -81,7 +82,7 @@ class Table:
         ):
             if mark is None:
                 continue
-            at, row = self._counters.written(place, counter, now, writes)
+            at, row = self._counters.written(place, counter, now, used)
             writes[at] = row
             unit = charge.quota.unit
             if unit == CONCURRENT:
@@ -107,7 +108,9 @@ class Table:
         writes: dict[int, bytes] = {}
         due = [one for one in taken if not one.row or self._running.has(one.row, one.serial)]
         places = [self._counters.place(one.charge) for one in due]
-        for one, place, counter in zip(due, places, self._read(places), strict=True):
+        counters = self._read(places)
+        used = {place.at for place in places}
+        for one, place, counter in zip(due, places, counters, strict=True):
             quota = one.charge.quota
             counter.drain(quota, now)
             counter.settle(quota, one.mark, one.charge.cost, tokens)
@@ -117,7 +120,7 @@ class Table:
                 # It has ended meanwhile, and what is empty needs no row.
                 continue
             try:
-                at, row = self._counters.written(place, counter, now, writes)
+                at, row = self._counters.written(place, counter, now, used)
             except LimiterUnavailableError as error:
                 logger.warning("tokens of %s are not counted: %s", quota.policy, error)
             else:
@@ -150,7 +153,7 @@ class Table:
             writes[row] = FREE
         for place, slots in counters.values():
             if place.at:
-                writes.update([self._counters.written(place, slots, now, writes)])
+                writes.update([self._counters.written(place, slots, now, set())])
         if writes:
             self._journal.commit(writes)
             logger.warning("%d calls of a process that is gone no longer count", len(rows))
