@@ -18,7 +18,7 @@ INLINE = 64 * 1024
 
 # A decoder holds the interpreter even in a thread. A longer body that may have more values than
 # this counts as its bytes, as those of a retry are the same.
-MAX_VALUES = 100_000
+MAX_VALUES = 50_000
 
 # Digits of a whole number that is spelled out; so `1e9999` cannot make much of little.
 MAX_DIGITS = 64

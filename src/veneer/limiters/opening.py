@@ -1,26 +1,16 @@
 """Open a limiter by its URL."""
 
-import re
-from difflib import get_close_matches
 from types import MappingProxyType
 
 from veneer.limiters.guarded import DEFAULT_TIMEOUT, Guarded
 from veneer.limiters.memory import MemoryLimiter
 from veneer.quotas.limiter import Limiter
+from veneer.store_urls import REDIS, unknown
 
 _FORMS = "memory://, shared:///absolute/file, redis://host:port/0, rediss://host or unix:///socket"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-# Valkey speaks Redis' protocol, and the client knows it by that name only.
+# All that Redis' client knows, and clusters.
 _REDIS = MappingProxyType(
-    {
-        "redis": "redis",
-        "rediss": "rediss",
-        "redis+cluster": "redis+cluster",
-        "rediss+cluster": "rediss+cluster",
-        "unix": "unix",
-        "valkey": "redis",
-        "valkeys": "rediss",
-    }
+    {**REDIS, "redis+cluster": "redis+cluster", "rediss+cluster": "rediss+cluster"}
 )
 
 
@@ -45,7 +35,7 @@ def open_limiter(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> Limiter:
         from veneer.limiters.redis import RedisLimiter  # noqa: PLC0415 - few need all that it imports
 
         return Guarded(RedisLimiter(f"{_REDIS[scheme]}://{rest}"), timeout=timeout)
-    raise ValueError(_unknown(url))
+    raise ValueError(unknown("limiter", url, ["memory", "shared", *_REDIS], _FORMS))
 
 
 def _shared(path: str) -> Limiter:
@@ -63,16 +53,3 @@ def _shared(path: str) -> Limiter:
         ) from error
 
     return SharedLimiter(path)
-
-
-def _unknown(url: str) -> str:
-    scheme, separator, _ = url.partition("://")
-    near = get_close_matches(
-        scheme.partition(":")[0][:16].lower(), ["memory", "shared", *_REDIS], n=1
-    )
-    # What is followed by no :// may be a password.
-    begins = (
-        f" that begins {scheme}://" if separator and _SCHEME.fullmatch(scheme) else " like this"
-    )
-    meant = f" (is {near[0]}:// meant?)" if near else ""
-    return f"No limiter has a URL{begins}{meant}: give {_FORMS}."

@@ -1,12 +1,11 @@
 """SQLite: one file, for the processes of one machine."""
 
-from pathlib import Path
-
 from sqlalchemy import URL, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from veneer.store_urls import sqlite_file
 from veneer.stores.database import Database
 
 _CONNECTIONS = 4
@@ -20,21 +19,9 @@ def sqlite(location: str, timeout: float) -> Database:
 
     Raises ValueError where there is no path, or no folder for it.
     """
-    path = location.removeprefix("/")
-    if not location.startswith("/") or not path or path == ":memory:":
-        raise ValueError(
-            "A SQLite store needs the path of a file: sqlite:///file.db, or sqlite:////absolute/"
-            "file.db with four slashes. For keys that last as long as the process, give memory://."
-        )
-    if "?" in path:
-        raise ValueError("The URL of a SQLite store takes no parameters: leave out what follows ?.")
-    file = Path(path)
-    if not file.parent.is_dir():
-        raise ValueError(
-            f"The folder {file.parent} for the SQLite store does not exist: create it."
-        )
+    file = sqlite_file(location)
     engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=path),
+        URL.create("sqlite+aiosqlite", database=str(file)),
         # Without this the driver begins transactions by itself, and only before some statements.
         connect_args={"isolation_level": None, "timeout": timeout * _WAITING},
         pool_size=_CONNECTIONS,
