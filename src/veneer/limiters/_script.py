@@ -77,7 +77,7 @@ class Asked(NamedTuple):
         ]
         return msgspec.msgpack.encode((self.call, lease, asked))
 
-    def decision(self, reply: str) -> Decision:
+    def decision(self, reply: bytes) -> Decision:
         """Return what the script has decided."""
         numbers = [float(number) for number in reply.split()]
         standings: list[Standing] = []

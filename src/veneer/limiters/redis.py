@@ -156,7 +156,7 @@ class RedisLimiter:
             await self._server.aclose()
 
 
-def _give_back(settlements: "Settlements", asked: Asked, task: asyncio.Task[str]) -> None:
+def _give_back(settlements: "Settlements", asked: Asked, task: asyncio.Task[bytes]) -> None:
     """Give back what was taken for somebody who has left meanwhile."""
     if task.cancelled():
         return
