@@ -11,6 +11,7 @@ from veneer.errors import BrokenResponseError, Error
 from veneer.facts import (
     Principal,
     Relayed,
+    Replayed,
     RequestFact,
     RequestId,
     ResponseFact,
@@ -26,6 +27,7 @@ from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.health import HealthMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
+from veneer.layers.idempotency import IdempotencyMiddleware
 from veneer.layers.log import LogMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.ratelimit import RateLimitMiddleware
@@ -54,6 +56,7 @@ __all__ = [
     "HeadersMiddleware",
     "HealthMiddleware",
     "HeartbeatMiddleware",
+    "IdempotencyMiddleware",
     "Kind",
     "Layer",
     "LogMiddleware",
@@ -66,6 +69,7 @@ __all__ = [
     "RateLimitMiddleware",
     "RelayMiddleware",
     "Relayed",
+    "Replayed",
     "RequestFact",
     "RequestId",
     "ResponseFact",

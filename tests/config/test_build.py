@@ -39,6 +39,7 @@ def test_layers_stand_in_their_order_around_the_upstream() -> None:
         "HeartbeatMiddleware",
         "ErrorMiddleware",
         "OperationsMiddleware",
+        "IdempotencyMiddleware",
         "RelayMiddleware",
         "Upstream",
     ]
@@ -128,4 +129,4 @@ async def test_httpx_can_carry_the_requests() -> None:
 
 
 def test_layers_are_records_that_starlette_takes() -> None:
-    assert len(layers(Config())) == 6
+    assert len(layers(Config())) == 7

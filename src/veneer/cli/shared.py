@@ -11,10 +11,18 @@ from veneer.config import Config
 
 @contextmanager
 def shared_by_workers(config: Config) -> Iterator[Config]:
-    """Give several workers counters in common, in a folder that is gone afterwards."""
-    if config.serve.workers == 1 or config.ratelimit.store is not None:
+    """Give several workers counters and recordings in common, which are gone afterwards."""
+    if config.serve.workers == 1:
         yield config
         return
     with TemporaryDirectory(prefix="veneer-") as folder:
-        table = msgspec.structs.replace(config.ratelimit, store=f"shared://{folder}/limits")
-        yield msgspec.structs.replace(config, ratelimit=table)
+        tables = {
+            "ratelimit": f"shared://{folder}/limits",
+            "idempotency": f"sqlite:///{folder}/recordings.db",
+        }
+        shared = {
+            name: msgspec.structs.replace(getattr(config, name), store=store)
+            for name, store in tables.items()
+            if getattr(config, name).store is None
+        }
+        yield msgspec.structs.replace(config, **shared)

@@ -1,7 +1,7 @@
 """Building: from `Config` to the stack that it describes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from ssl import SSLContext
 from typing import Any
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from veneer.auth.verifier import Verifier
 from veneer.config.auth import build_admin, build_verifier, open_access
+from veneer.config.idempotency import build_idempotency
 from veneer.config.ratelimit import build_rate_limits
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
@@ -21,6 +22,7 @@ from veneer.layers.auth import AuthMiddleware
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
+from veneer.layers.idempotency import IdempotencyMiddleware
 from veneer.layers.log import LogMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.ratelimit import RateLimitMiddleware
@@ -91,11 +93,6 @@ def layers(
         )
     if admin is not None and path is not None:
         found.append(_layer("admin", AdminMiddleware, api=admin, path=path))
-    limits = build_rate_limits(
-        config.ratelimit,
-        trusted_proxies=config.auth.trusted_proxies,
-        several=config.serve.workers > 1,
-    )
     return [
         *found,
         _layer(
@@ -104,7 +101,7 @@ def layers(
             allow=operations.allow,
             max_body=operations.max_body,
         ),
-        *(_layer("ratelimit", RateLimitMiddleware, **options) for options in limits),
+        *_counting(config, has_keys=verifier is not None),
         _layer(
             "relay",
             RelayMiddleware,
@@ -112,6 +109,21 @@ def layers(
             max_observed=config.relay.max_observed,
         ),
     ]
+
+
+def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
+    """Yield the layers that count: requests, what is replayed, then tokens and running calls."""
+    several = config.serve.workers > 1
+    above, below = build_rate_limits(
+        config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
+    )
+    keys = build_idempotency(config.idempotency, has_keys=has_keys, several=several)
+    if above is not None:
+        yield _layer("ratelimit", RateLimitMiddleware, **above)
+    if keys is not None:
+        yield _layer("idempotency", IdempotencyMiddleware, **keys)
+    if below is not None:
+        yield _layer("ratelimit", RateLimitMiddleware, **below)
 
 
 def dialect_of(config: Config) -> Dialect:

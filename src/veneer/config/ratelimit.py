@@ -19,10 +19,10 @@ MEMORY = "memory://"
 
 def build_rate_limits(
     table: RateLimitTable, *, trusted_proxies: Sequence[str], several: bool
-) -> list[dict[str, Any]]:
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return the options of each layer: of that above replays, then of that below.
 
-    Without policies there is none. The store is opened when it is used; `several` is whether more
+    One without policies is None. The store is opened when it is used; `several` is whether more
     than one process serves. Raises `ConfigurationError` that names the
     table where a value cannot be used.
     """
@@ -34,7 +34,7 @@ def build_rate_limits(
                 f"[[ratelimit.policies]] has two that are called {name!r}: give each a name."
             )
     if not policies:
-        return []
+        return None, None
     options = {
         "limiter": _limiter(table, several=several),
         "estimator": _estimator(table),
@@ -44,11 +44,12 @@ def build_rate_limits(
         "max_wait": table.max_wait,
         "max_waiting": table.max_waiting,
     }
-    split = (
-        [policy for policy in policies if policy.unit == REQUESTS],
-        [policy for policy in policies if policy.unit != REQUESTS],
+    above = [policy for policy in policies if policy.unit == REQUESTS]
+    below = [policy for policy in policies if policy.unit != REQUESTS]
+    return (
+        {**options, "policies": above} if above else None,
+        {**options, "policies": below} if below else None,
     )
-    return [{**options, "policies": part} for part in split if part]
 
 
 def _policy(index: int, table: PolicyTable) -> QuotaPolicy:

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from veneer.call import MAX_BODY
 from veneer.config.auth_tables import AuthTable
+from veneer.config.idempotency_tables import IdempotencyTable
 from veneer.config.ratelimit_tables import RateLimitTable
 from veneer.config.table import FILE, Count, Seconds, Secret, Table, Wait
 from veneer.layers.relay import MAX_OBSERVED
@@ -267,4 +268,5 @@ class Config(Table, frozen=True):
     admin: AdminTable = msgspec.field(default_factory=AdminTable)
     operations: OperationsTable = msgspec.field(default_factory=OperationsTable)
     ratelimit: RateLimitTable = msgspec.field(default_factory=RateLimitTable)
+    idempotency: IdempotencyTable = msgspec.field(default_factory=IdempotencyTable)
     relay: RelayTable = msgspec.field(default_factory=RelayTable)

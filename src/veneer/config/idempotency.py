@@ -1,0 +1,44 @@
+"""Idempotency as it is configured: from `[idempotency]` to the layer that it describes."""
+
+from typing import Any
+
+import msgspec
+
+from veneer.config.idempotency_tables import IdempotencyTable
+from veneer.config.store_url import read_store_url
+from veneer.idempotency.opening import open_recording_store
+from veneer.idempotency.store import RecordingStore
+from veneer.wiring import ConfigurationError
+
+MEMORY = "memory://"
+
+
+def build_idempotency(
+    table: IdempotencyTable, *, has_keys: bool, several: bool
+) -> dict[str, Any] | None:
+    """Return the options of the layer, None if there is to be none; its store is opened when used.
+
+    `has_keys` is whether callers have keys of their own, `several` whether more than one process
+    serves. Raises `ConfigurationError` that names the table where a value cannot be used.
+    """
+    if not table.enabled:
+        return None
+    options = msgspec.structs.asdict(table)
+    for name in ("enabled", "timeout"):
+        del options[name]
+    if not has_keys:
+        options["share"] = "all"
+    return {**options, "store": _store(table, several=several)}
+
+
+def _store(table: IdempotencyTable, *, several: bool) -> RecordingStore:
+    url = MEMORY if table.store is None else read_store_url(table.store, "[idempotency] store")
+    if url == MEMORY and several:
+        raise ConfigurationError(
+            "[idempotency] store is memory://, where several workers each keep their own: give "
+            "sqlite:///file or redis://host, or leave it out."
+        )
+    try:
+        return open_recording_store(url, timeout=table.timeout)
+    except ValueError as error:
+        raise ConfigurationError(f"[idempotency] store: {error}") from error
