@@ -1,12 +1,5 @@
 """The limiter for the workers of one machine."""
 
-import asyncio
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import msgspec
@@ -14,51 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.limiters.sharing import EACH, QUOTAS, STRICT_R, C, R, T, left, sharing
 from tests.limiters.test__journal import Killed
-from tests.limiters.workers import at_once, shared
+from tests.limiters.workers import at_once
 from veneer.limiters.memory import MemoryLimiter
 from veneer.limiters.shared import SharedLimiter
 from veneer.quotas.limiter import Decision, LimiterUnavailableError
 from veneer.quotas.quota import Charge, Quota
-
-R = Quota(policy="r", unit="requests", limit=5, window=10.0)
-T = Quota(policy="t", unit="tokens", limit=100, window=7.0)
-C = Quota(policy="c", unit="concurrent-requests", limit=2)
-STRICT_R = Quota(policy="sr", unit="requests", limit=4, window=5.0, strict=True)
-STRICT_T = Quota(policy="st", unit="tokens", limit=80, window=9.0, strict=True)
-QUOTAS = [R, T, C, STRICT_R, STRICT_T]
-EACH = [Charge(R, ("a",), 1), Charge(T, ("a",), 30), Charge(C, ("a",), 1)]
-
-
-class Clock:
-    """A time that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return it."""
-        return self.now
-
-
-@contextmanager
-def sharing(count: int = 1, **sizes: int) -> Iterator[tuple[Clock, list[SharedLimiter]]]:
-    """Limiters that share a file, as many processes would."""
-    clock = Clock()
-    with TemporaryDirectory() as directory:
-        limiters = [shared(Path(directory) / "t", **sizes, clock=clock) for _ in range(count)]
-        try:
-            yield clock, limiters
-        finally:
-            for limiter in limiters:
-                limiter._abandon()
-
-
-def left(limiter: SharedLimiter, charges: list[Charge]) -> list[int]:
-    """Return what remains of what the charges are of."""
-    asked = [msgspec.structs.replace(charge, cost=0) for charge in charges]
-    return [standing.remaining for standing in at_once(limiter.take(asked)).standings]
-
 
 costs = {"requests": st.integers(0, 2), "tokens": st.integers(0, 60)}
 charges = st.lists(st.sampled_from(QUOTAS), unique=True, max_size=5).flatmap(
@@ -148,12 +103,12 @@ def test_who_dies_at_any_write_has_done_all_or_nothing(act: str) -> None:
                 ended._abandon()
                 clock.now += 2e-9
                 assert victim._table is not None
-                victim._table._next_look = clock.now
+                victim._table.next_look = clock.now
             died = dies_after(survived, victim, act, call)
             # Nobody closes what a process that is killed had open, but the kernel.
             looker = other._enter(1)
             assert looker is not None
-            looker._next_look = clock.now + 1
+            looker.next_look = clock.now + 1
             looker.leave()
             seen.append((died, left(other, EACH)))
     assert {state[1] == before or state[1] == after for state in seen} == {True}
@@ -269,112 +224,6 @@ def test_more_charges_than_the_journal_holds_are_refused_and_take_nothing() -> N
         with pytest.raises(LimiterUnavailableError, match="at once"):
             at_once(limiter.take(many))
         assert left(limiter, many[:1]) == [4]
-
-
-@contextmanager
-def locked(limiter: SharedLimiter) -> Iterator[None]:
-    """Hold the lock as somebody who is stopped does."""
-    with Path(limiter._path).open("ab") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        yield
-
-
-async def test_who_is_locked_out_waits_a_bounded_time_and_lets_others_go_on() -> None:
-    with sharing() as (_, (limiter,)):
-        at_once(limiter.take([]))
-        with locked(limiter):
-            both = [asyncio.ensure_future(limiter.take(EACH)) for _ in range(2)]
-            await asyncio.sleep(0.002)
-            both[1].cancel()
-            with pytest.raises(LimiterUnavailableError, match="20 ms"):
-                await both[0]
-        assert left(limiter, EACH) == [5, 100, 2]
-        assert limiter._waiting == 0
-
-
-async def test_who_is_locked_out_for_a_moment_takes_then() -> None:
-    with sharing() as (_, (limiter,)):
-        with locked(limiter):
-            taking = asyncio.ensure_future(limiter.take(EACH))
-            await asyncio.sleep(0.002)
-        assert not (await taking).refused
-
-
-async def test_what_is_settled_while_locked_is_settled_soon_after() -> None:
-    with sharing(2) as (_, (limiter, other)):
-        calls = [await limiter.take(EACH), await limiter.take(EACH)]
-        with locked(limiter):
-            for call in calls:
-                limiter.settle(call.taken, 0)
-            await asyncio.sleep(0.02)
-            assert len(limiter._owed) == 2
-        for _ in range(1000):
-            await asyncio.sleep(0.001)
-            if not limiter._owed:
-                break
-        assert left(other, EACH) == [3, 100, 2]
-
-
-async def test_what_is_settled_while_locked_is_settled_by_whoever_comes_next() -> None:
-    with sharing() as (_, (limiter,)):
-        call = await limiter.take(EACH)
-        with locked(limiter):
-            limiter.settle(call.taken, 0)
-        assert left(limiter, EACH) == [4, 100, 2]
-
-
-def test_what_is_settled_while_locked_and_without_a_loop_is_kept() -> None:
-    with sharing() as (_, (limiter,)):
-        call = at_once(limiter.take(EACH))
-        with locked(limiter):
-            limiter.settle(call.taken, 0)
-        assert left(limiter, EACH) == [4, 100, 2]
-
-
-async def test_its_lifespan_ends_with_everything_settled_and_closed(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with sharing(2) as (_, (limiter, other)):
-        async with limiter.lifespan(), limiter.lifespan():
-            calls = [await limiter.take(EACH), await limiter.take(EACH)]
-            with locked(limiter):
-                limiter.settle(calls[0].taken, 0)
-        assert limiter._table is None
-        assert left(other, EACH) == [3, 70, 2]
-        async with limiter.lifespan():
-            call = await limiter.take(EACH)
-            with ExitStack() as until_the_end:
-                until_the_end.enter_context(locked(limiter))
-                limiter.settle(call.taken, 0)
-                async with other.lifespan():
-                    await limiter._finish()
-        assert "1 calls are left unsettled" in caplog.text
-
-
-async def test_a_file_that_cannot_be_opened_stops_the_start_and_fails_each_take(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "note").write_text("a note")
-    for name, error in (("note", ValueError), ("nowhere/t", OSError)):
-        limiter = SharedLimiter(tmp_path / name)
-        with pytest.raises(error):
-            await limiter.lifespan().__aenter__()
-        with pytest.raises(LimiterUnavailableError, match=name):
-            await limiter.take(EACH)
-        limiter.settle([], 0)
-        assert "1 calls cannot be settled yet" in caplog.text
-        limiter._abandon()
-
-
-async def test_a_file_that_is_removed_is_made_anew() -> None:
-    with sharing(2) as (clock, (limiter, other)):
-        call = await limiter.take(EACH)
-        os.unlink(limiter._path)  # noqa: PTH108 - a path object may not block here either
-        assert left(limiter, EACH) == [4, 70, 1]
-        clock.now += 1
-        assert not (await limiter.take(EACH)).refused
-        limiter.settle(call.taken, 0)
-        assert left(other, EACH) == [4, 70, 1]
 
 
 def test_numbers_that_cannot_be_are_refused() -> None:

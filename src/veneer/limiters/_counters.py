@@ -98,13 +98,14 @@ class Counters:
                     "is too small."
                 )
             used.add(place.at)
-        return place.at, rows.pack(place.digest, *_values(counter))
+        return place.at, _packed(rows, place.digest, counter)
 
 
-def _values(counter: Counter) -> tuple[object, ...]:
-    """Return what stands in a counter's row after its digest, `until` last."""
+def _packed(rows: Rows, digest: bytes, counter: Counter) -> bytes:
+    """Return the row of a counter."""
     if isinstance(counter, Bucket):
-        return (
+        return rows.pack(
+            digest,
             counter.used,
             counter.held,
             counter.since,
@@ -113,9 +114,10 @@ def _values(counter: Counter) -> tuple[object, ...]:
             counter.until,
         )
     if isinstance(counter, Slots):
-        return counter.running, 0.0, 0.0, 0.0, 0.0, counter.until
+        return rows.pack(digest, counter.running, 0.0, 0.0, 0.0, 0.0, counter.until)
     units = counter.units
-    return (
+    return rows.pack(
+        digest,
         counter.first,
         counter.slot,
         counter.total,

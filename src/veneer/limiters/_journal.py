@@ -32,9 +32,8 @@ class Journal:
 
         Raises `LimiterUnavailableError`, with nothing written, where they are more than it holds.
         """
-        body = b"".join(
-            [part for at, data in writes.items() for part in (_ENTRY.pack(at, len(data)), data)]
-        )
+        entry = _ENTRY.pack
+        body = b"".join([entry(at, len(data)) + data for at, data in writes.items()])
         begin, mapped = self._begin, self._map
         end = begin + _LENGTH.size + len(body)
         if end - begin > self._room:

@@ -7,7 +7,8 @@ overflow: with a million of two million rows in use, the fullest group had 11.
 """
 
 import struct
-from collections.abc import Container
+from collections.abc import Callable, Container
+from functools import partial
 from mmap import mmap
 from typing import Any
 
@@ -31,11 +32,9 @@ class Rows:
         self._row = _row(values)
         self._size = self._row.size * GROUP
         self._untils = struct.Struct("=" + f"{self._row.size - _UNTIL}xd" * GROUP)
+        # The row at an offset, and the bytes of a row: digest, values, until.
+        self.read: Callable[[int], tuple[Any, ...]] = partial(self._row.unpack_from, mapped)
         self.pack = self._row.pack
-
-    def read(self, at: int) -> tuple[Any, ...]:
-        """Return the row at an offset: digest, values, until."""
-        return self._row.unpack_from(self._map, at)
 
     def find(self, digest: bytes) -> int:
         """Return the offset of the row with this digest, of use or not; 0 if there is none."""

@@ -40,7 +40,11 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
 
 
 class Table:
-    """One process's opening of the file at a path, which `descriptor` is of and which it owns."""
+    """One process's opening of the file at a path, which `descriptor` is of and which it owns.
+
+    The next `look` is due at `next_look`. A table is `lost` when its file has no name any more, by
+    which others would find it.
+    """
 
     def __init__(self, path: str, sizes: _file.Sizes, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -48,7 +52,8 @@ class Table:
         self._journal = Journal(self._map, _file.PAGE, _file.JOURNAL)
         self._counters = Counters(self._map, sizes)
         self._running = Running(self._map, path, sizes)
-        self._next_look = float("-inf")
+        self.next_look = float("-inf")
+        self.lost = False
 
     def enter(self) -> bool:
         """Lock the table, if nobody else has, and finish what one who died in it had begun."""
@@ -128,19 +133,12 @@ class Table:
         if writes:
             self._journal.commit(writes)
 
-    def look_is_due(self, now: float) -> bool:
-        """Whether it is time for `is_there` and `look`."""
-        return now >= self._next_look
-
-    def is_there(self) -> bool:
-        """Whether the file still has a name, by which others find it."""
-        return os.fstat(self._descriptor).st_nlink > 0
-
     def look(self, now: float) -> None:
         """Give back running calls of processes that are gone, so many that it does not take long.
 
         The next look is due in `LOOK_EVERY` seconds, or at once where there may be more of them.
         """
+        self.lost = os.fstat(self._descriptor).st_nlink == 0
         rows = self._running.left(GIVEN_BACK)
         counters: dict[bytes, tuple[Place, Slots]] = {}
         writes: dict[int, bytes] = {}
@@ -158,18 +156,18 @@ class Table:
             self._journal.commit(writes)
             logger.warning("%d calls of a process that is gone no longer count", len(rows))
         else:
-            self._next_look = now + LOOK_EVERY
+            self.next_look = now + LOOK_EVERY
             # Those who clean up temporary files go by their age.
             os.utime(self._descriptor)
             self._running.keep()
 
     def _read(self, places: Sequence[Place]) -> list[Counter]:
         """Return the counters at places; where two are the same, they have one."""
-        read: dict[Place, Counter] = {}
-        for place in places:
-            if place not in read:
-                read[place] = self._counters.read(place)
-        return [read[place] for place in places]
+        read = self._counters.read
+        if len(set(places)) == len(places):
+            return [read(place) for place in places]
+        counters = {place: read(place) for place in set(places)}
+        return [counters[place] for place in places]
 
 
 def open_table(path: str, sizes: _file.Sizes) -> Table | None:

@@ -84,7 +84,7 @@ class SharedLimiter:
             if self._owed:
                 self._pay(table)
             now = self._clock()
-            if table.look_is_due(now):
+            if now >= table.next_look:
                 table.look(now)
             return table.take(charges, now)
         finally:
@@ -92,8 +92,15 @@ class SharedLimiter:
 
     def settle(self, taken: Any, tokens: int, /) -> None:
         """Correct what was taken to what was used; a little later, where the table is locked."""
-        self._owed.append((taken, tokens))
-        self._pay_or_retry()
+        table = self._table
+        if self._owed or table is None or table.lost or not table.enter():
+            self._owed.append((taken, tokens))
+            self._pay_or_retry()
+            return
+        try:
+            table.settle(taken, tokens, self._clock())
+        finally:
+            table.leave()
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -110,22 +117,17 @@ class SharedLimiter:
 
     def _enter(self, tries: int) -> Table | None:
         """Return the table, locked for us; None if somebody else has it locked."""
+        if self._table is not None and self._table.lost:
+            self._close()
         if self._table is None:
             self._table = open_table(self._path, self._sizes)
             if self._table is None:
                 return None
         for _ in range(tries):
             if self._table.enter():
-                break
+                return self._table
             os.sched_yield()
-        else:
-            return None
-        if self._table.look_is_due(self._clock()) and not self._table.is_there():
-            # Others would count in another file of this name.
-            self._table.leave()
-            self._close()
-            return None
-        return self._table
+        return None
 
     async def _wait(self) -> Table:
         """Return the table when it is locked for us, or raise LimiterUnavailableError."""
@@ -152,9 +154,11 @@ class SharedLimiter:
             table.settle(taken, tokens, self._clock())
 
     def _pay_or_retry(self) -> None:
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         try:
-            table = self._enter(_TRIES)
+            table = self._enter(1 if len(self._owed) > 1 else _TRIES)
         except (OSError, ValueError) as error:
             logger.warning("%d calls cannot be settled yet: %s", len(self._owed), error)
             table = None
