@@ -10,6 +10,7 @@ import pytest
 from tests import readme
 from tests.asgi import json_request
 from veneer.cli.arguments import parser
+from veneer.cli.shared import shared_by_workers
 from veneer.config import build, parse
 
 CI = Path(__file__).parent.parent / ".ci" / "run"
@@ -39,7 +40,8 @@ def test_the_configuration_shown_is_valid(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("UPSTREAM_API_KEY", "sk-test")
     monkeypatch.setenv("VENEER_PEPPER", "0" * 64)
     for block in readme.blocks("toml"):
-        build(parse(tomllib.loads(block)))
+        with shared_by_workers(parse(tomllib.loads(block))) as config:
+            build(config)
 
 
 def test_every_veneer_command_shown_is_one() -> None:
