@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import socket
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tests.stores.databases import Gate
 from veneer.limiters.redis import RedisLimiter
 
 SERVER = os.environ.get("VENEER_TEST_REDIS", "redis://127.0.0.1:6379")
@@ -93,6 +95,46 @@ async def own_server(folder: Path, *options: str, port: int = 0) -> AsyncIterato
         yield server
     finally:
         await server.stop()
+
+
+@asynccontextmanager
+async def own_cluster(folder: Path) -> AsyncIterator[tuple[OwnServer, str]]:
+    """Give a cluster of one server, and its URL."""
+    port = unused_port()
+    options = ("--bind", "127.0.0.1", "--cluster-enabled", "yes")
+    async with own_server(folder, *options, port=port) as server, server.client() as client:
+        ask: Callable[..., Awaitable[bytes]] = client.execute_command
+
+        async def ready() -> bool:
+            return b"cluster_state:ok" in await ask("CLUSTER", "INFO")
+
+        await ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        await until(ready)
+        yield server, f"redis+cluster://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def gate() -> AsyncIterator[tuple[Gate, str]]:
+    """Give a way to the common server that can be cut, and its URL."""
+    way = Gate("127.0.0.1", int(SERVER.rpartition(":")[2]))
+    await way.open()
+    try:
+        yield way, f"redis://127.0.0.1:{way.port}"
+    finally:
+        await way.close()
+
+
+def unused_port() -> int:
+    """Return a port that is free, as is the one that a node adds 10,000 to it for."""
+    while True:
+        port = 20_000 + secrets.randbelow(20_000)
+        with socket.socket() as first, socket.socket() as second:
+            try:
+                first.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+        return port
 
 
 async def settled(limiter: RedisLimiter) -> None:

@@ -1,8 +1,6 @@
 """The limiter in Redis while the server is silent, away, restarted, or not the one it should be."""
 
 import asyncio
-import secrets
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,8 +9,15 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.limiters.redises import SERVER, OwnServer, own_server, settled, until
-from tests.stores.databases import Gate
+from tests.limiters.redises import (
+    SERVER,
+    OwnServer,
+    gate,
+    own_cluster,
+    own_server,
+    settled,
+    until,
+)
 from veneer.limiters.redis import RedisLimiter
 from veneer.quotas.limiter import LimiterUnavailableError
 from veneer.quotas.quota import Charge, Quota
@@ -32,30 +37,6 @@ async def listening(answer: Answer) -> AsyncIterator[str]:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}?protocol=2"
     finally:
         server.close()
-
-
-@asynccontextmanager
-async def gate() -> AsyncIterator[tuple[Gate, str]]:
-    """Give a way to the common server that can be cut, and its URL."""
-    way = Gate("127.0.0.1", int(SERVER.rpartition(":")[2]))
-    await way.open()
-    try:
-        yield way, f"redis://127.0.0.1:{way.port}"
-    finally:
-        await way.close()
-
-
-def unused_port() -> int:
-    """Return a port that is free, as is the one that a node adds 10,000 to it for."""
-    while True:
-        port = 20_000 + secrets.randbelow(20_000)
-        with socket.socket() as first, socket.socket() as second:
-            try:
-                first.bind(("127.0.0.1", port))
-                second.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-        return port
 
 
 async def until_free(limiter: RedisLimiter) -> None:
@@ -216,17 +197,8 @@ async def test_a_node_of_a_cluster_that_sends_us_elsewhere_is_refused_with_a_sen
 
 
 async def test_a_cluster_works_as_a_server_does(tmp_path: Path) -> None:
-    port = unused_port()
-    options = ("--bind", "127.0.0.1", "--cluster-enabled", "yes")
-    async with own_server(tmp_path, *options, port=port) as server, server.client() as client:
-        ask: Callable[..., Awaitable[bytes]] = client.execute_command
-
-        async def ready() -> bool:
-            return b"cluster_state:ok" in await ask("CLUSTER", "INFO")
-
-        await ask("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        await until(ready)
-        limiter = RedisLimiter(f"redis+cluster://127.0.0.1:{port}", timeout=5)
+    async with own_cluster(tmp_path) as (server, url), server.client() as client:
+        limiter = RedisLimiter(url, timeout=5)
         async with limiter.lifespan():
             held = await limiter.take([*SLOT, Charge(TOKENS, ("me",), 10)])
             assert [standing.remaining for standing in held.standings] == [0, 90]
