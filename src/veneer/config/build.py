@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from veneer.auth.verifier import Verifier
 from veneer.config.auth import build_admin, build_verifier, open_access
 from veneer.config.idempotency import build_idempotency
-from veneer.config.ratelimit import build_rate_limits
+from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
 from veneer.dialects import OPENAI, Dialect
@@ -46,7 +46,10 @@ def build(config: Config, app: ASGIApp | None = None, *, verifier: Verifier | No
         return Stack(layers(config, verifier=verifier), below)
     access = open_access(config.auth)
     admin = None if config.admin.path is None else build_admin(config.auth, access)
-    return Stack(layers(config, verifier=build_verifier(config.auth, access), admin=admin), below)
+    verifier = build_verifier(config.auth, access)
+    if verifier is None:
+        check_partitions(config.ratelimit)
+    return Stack(layers(config, verifier=verifier, admin=admin), below)
 
 
 def layers(

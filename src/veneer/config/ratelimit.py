@@ -7,6 +7,7 @@ import msgspec
 
 from veneer.config.ratelimit_tables import PolicyTable, RateLimitTable
 from veneer.config.store_url import read_store_url
+from veneer.facts import Principal
 from veneer.limiters.opening import open_limiter
 from veneer.quotas.estimate import Estimator, bound, openai_formula
 from veneer.quotas.limiter import Limiter
@@ -23,8 +24,8 @@ def build_rate_limits(
     """Return the options of each layer: of that above replays, then of that below.
 
     One without policies is None. The store is opened when it is used; `several` is whether more
-    than one process serves. Raises `ConfigurationError` that names the
-    table where a value cannot be used.
+    than one process serves. Raises `ConfigurationError` that names the table where a value cannot
+    be used.
     """
     policies = [_policy(index, policy) for index, policy in enumerate(table.policies)]
     names = [policy.name for policy in policies]
@@ -52,12 +53,34 @@ def build_rate_limits(
     )
 
 
+def check_partitions(table: RateLimitTable) -> None:
+    """Refuse policies that go by who calls, for a stack in which nobody is asked."""
+    for index, policy in enumerate(table.policies):
+        if Principal in _policy(index, policy).reads:
+            raise ConfigurationError(
+                f"[[ratelimit.policies]] {_name(index, policy)}: partition is "
+                f"{_shown(policy.partition)}, and callers are asked for no key: say partition = "
+                '"peer", which is their address, or "all"; or have them asked for keys, by [auth] '
+                "or --store, and not --no-auth."
+            )
+
+
+def _name(index: int, table: PolicyTable) -> str:
+    return table.name or f"number {index + 1}"
+
+
+def _shown(partition: str | list[str]) -> str:
+    names = [partition] if isinstance(partition, str) else partition
+    return " and ".join(f'"{name}"' for name in names)
+
+
 def _policy(index: int, table: PolicyTable) -> QuotaPolicy:
     try:
         return QuotaPolicy(**msgspec.structs.asdict(table))
     except ValueError as error:
-        name = table.name or f"number {index + 1}"
-        raise ConfigurationError(f"[[ratelimit.policies]] {name}: {error}") from error
+        raise ConfigurationError(
+            f"[[ratelimit.policies]] {_name(index, table)}: {error}"
+        ) from error
 
 
 def _limiter(table: RateLimitTable, *, several: bool) -> Limiter:
