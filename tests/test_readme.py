@@ -4,8 +4,10 @@ import asyncio
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.types import ASGIApp
 
 from tests import readme
 from tests.asgi import json_request
@@ -21,19 +23,34 @@ def test_the_tables_are_those_of_the_code() -> None:
     assert text == readme.made(text), "run: python -m tests.readme"
 
 
+def run(code: str) -> ASGIApp:
+    """Run a block of Python, and return the app that it makes."""
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), namespace)  # noqa: S102 - the README's own code
+    app: ASGIApp = namespace["app"]
+    return app
+
+
 async def test_the_stack_of_the_first_screen_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", "sk-mine")
-    (code,) = readme.blocks("python")
-    namespace: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), namespace)  # noqa: S102 - the README's own code
+    first, *_ = readme.blocks("python")
+    app = run(first)
     key = (b"authorization", b"Bearer sk-mine")
     exchange = json_request({"model": "m", "messages": []}, headers=[key])
-    app = namespace["app"]
-    assert callable(app)
     async with asyncio.timeout(10):
         await exchange.run(app)
     assert exchange.status in (502, 504)
     assert exchange.header("x-request-id") == exchange.json()["error"]["request_id"]
+
+
+async def test_the_limits_shown_are_held() -> None:
+    [code] = [block for block in readme.blocks("python") if "QuotaPolicy" in block]
+    app = run(code)
+    for path, limit in (("/v1/chat/completions", "60"), ("/v1/embeddings", "600")):
+        exchange = json_request({"model": "m"}, path)
+        async with asyncio.timeout(10):
+            await exchange.run(app)
+        assert exchange.header("x-ratelimit-limit-requests") == limit
 
 
 def test_the_configuration_shown_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
