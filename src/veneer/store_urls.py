@@ -16,6 +16,8 @@ REDIS = MappingProxyType(
     {
         "redis": "redis",
         "rediss": "rediss",
+        "redis+cluster": "redis+cluster",
+        "rediss+cluster": "rediss+cluster",
         "unix": "unix",
         "valkey": "redis",
         "valkeys": "rediss",

@@ -17,8 +17,8 @@ def open_recording_store(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> Recor
 
     `memory://` is one process's own and new every time. `sqlite:///file` is for the processes of
     one machine, and outlasts them. `redis://`, `rediss://` (TLS) and `unix://` (as redis-py has
-    them), `valkey://` and `valkeys://` are a server's, for many machines. No call of these takes
-    longer than `timeout` seconds.
+    them), `valkey://` and `valkeys://` are a server's, `redis+cluster://` and `rediss+cluster://` a
+    cluster's, for many machines. No call of these takes longer than `timeout` seconds.
 
     Raises ValueError for a URL of no known form, a timeout that is not positive, or where the
     package's extra for it is missing. No such sentence holds a password.

@@ -1,17 +1,11 @@
 """Open a limiter by its URL."""
 
-from types import MappingProxyType
-
 from veneer.limiters.guarded import DEFAULT_TIMEOUT, Guarded
 from veneer.limiters.memory import MemoryLimiter
 from veneer.quotas.limiter import Limiter
 from veneer.store_urls import REDIS, unknown
 
 _FORMS = "memory://, shared:///absolute/file, redis://host:port/0, rediss://host or unix:///socket"
-# All that Redis' client knows, and clusters.
-_REDIS = MappingProxyType(
-    {**REDIS, "redis+cluster": "redis+cluster", "rediss+cluster": "rediss+cluster"}
-)
 
 
 def open_limiter(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> Limiter:
@@ -31,11 +25,11 @@ def open_limiter(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> Limiter:
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "shared":
         return Guarded(_shared(rest), timeout=timeout)
-    if separator and scheme in _REDIS:
+    if separator and scheme in REDIS:
         from veneer.limiters.redis import RedisLimiter  # noqa: PLC0415 - few need all that it imports
 
-        return Guarded(RedisLimiter(f"{_REDIS[scheme]}://{rest}"), timeout=timeout)
-    raise ValueError(unknown("limiter", url, ["memory", "shared", *_REDIS], _FORMS))
+        return Guarded(RedisLimiter(f"{REDIS[scheme]}://{rest}"), timeout=timeout)
+    raise ValueError(unknown("limiter", url, ["memory", "shared", *REDIS], _FORMS))
 
 
 def _shared(path: str) -> Limiter:
