@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.asgi import Exchange, Responder, http_scope, json_request
+from tests.layers.streams import CHAT_WITH_USAGE
 from veneer import RateLimitMiddleware, Stack
 from veneer.cli.shared import shared_by_workers
 from veneer.config import build, parse
@@ -122,6 +123,29 @@ async def test_peers_are_told_apart_through_trusted_proxies() -> None:
     for peer, status in ((b"192.0.2.1", 200), (b"192.0.2.2", 200), (b"192.0.2.1", 429)):
         exchange = json_request({"model": "m"}, headers=[(b"x-forwarded-for", peer)])
         assert (await exchange.run(stack)).status == status
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_replay_costs_a_request_and_no_tokens(*, stream: bool) -> None:
+    parts = (b"".join(CHAT_WITH_USAGE),) if stream else (ANSWER,)
+    kind = "text/event-stream" if stream else "application/json"
+    given = document(policy("9/day"), policy("9000/day", unit="tokens"))
+    stack = build(parse(given), Responder(*parts, content_type=kind))
+    body = {"model": "m", "messages": [], "max_tokens": 100, "stream": stream}
+    told = []
+    async with stack.lifespan():
+        for key in (b"a", b"a", b"b"):
+            exchange = json_request(body, headers=[(b"idempotency-key", key)])
+            answer = await exchange.run(stack)
+            assert answer.status == 200
+            fields = [answer.header(f"x-ratelimit-remaining-{u}") for u in ("requests", "tokens")]
+            told.append([int(field or -1) for field in fields])
+    used = 8 if stream else 2
+    assert [requests for requests, _ in told] == [8, 7, 6]
+    first, replay, other = (tokens for _, tokens in told)
+    assert first < 9000 - 100, "what was taken, before its use was known"
+    assert replay == 9000 - used, "how it stands, and nothing taken"
+    assert other == first - used
 
 
 def test_calls_wait_where_that_is_configured() -> None:

@@ -119,10 +119,12 @@ async def test_its_limiter_lives_as_long_as_it_does() -> None:
     assert living.open == 0
 
 
-async def test_layers_that_wait_for_other_times_have_queues_of_their_own() -> None:
+@pytest.mark.parametrize("max_wait", [0.0, 1.0])
+async def test_layers_that_wait_for_other_times_each_ask_for_their_own(max_wait: float) -> None:
     watched = Watched()
-    inner = limited(plain(), SLOTS, limiter=watched, max_wait=1.0)
-    layer = RateLimitMiddleware(inner, policies=[REQUESTS], limiter=watched, max_wait=2.0)
+    inner = limited(plain(), SLOTS, limiter=watched, max_wait=2.0)
+    layer = RateLimitMiddleware(inner, policies=[REQUESTS], limiter=watched, max_wait=max_wait)
     assert layer.counting.limiter is not inner.counting.limiter
     assert (await ask(layer)).status == 200
+    assert [[charge.cost for charge in take] for take in watched.takes] == [[1, 0], [1]]
     assert watched.unsettled == 0

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from veneer.facts import RequestFact
 from veneer.layer import Layer
 from veneer.limiters.queued import Queued
@@ -16,8 +18,8 @@ class Counting:
     """One layer's share of a limiter.
 
     `limiter` is asked: the one that was `given`, behind a queue if requests may wait (`queue` is
-    how long and how many). `reads` are the fact types that its policies go by. Raises ValueError
-    for waits that cannot be.
+    how long and how many, None for no wait). `reads` are the fact types that its policies go by.
+    Raises ValueError for waits that cannot be.
     """
 
     def __init__(
@@ -41,14 +43,13 @@ class Counting:
             self.limiter = Queued(limiter, max_wait=max_wait, max_waiting=max_waiting)
         self.given = limiter
         self._reads = reads
-        self.queue = (max_wait, max_waiting)
+        self.queue = (max_wait, max_waiting) if self.waits else None
 
-    def join(self, app: Any) -> tuple["Counting | None", frozenset[bytes]]:
-        """Return who below is asked together with us, and the fields that ask for a replay between.
+    def join(self, app: Any) -> "Inner | None":
+        """Return who below counts with us; where both wait alike, they wait in one queue then.
 
         It is the next that counts on the same limiter, if nothing between may change what it goes
-        by; where both wait alike, they wait in one queue. Raises ValueError for two policies of one
-        name on the limiter.
+        by. Raises ValueError for two policies of one name on the limiter.
         """
         self._check_names(app)
         between: list[Layer] = []
@@ -57,14 +58,15 @@ class Counting:
             if isinstance(below, Counting):
                 if below.given is not self.given or below.goes_by(between):
                     break
-                if self.waits and below.waits and below.queue == self.queue:
+                alike = below.queue == self.queue
+                if alike:
                     self.limiter = below.limiter
                 replayable = [getattr(layer, "replayable_by", ()) for layer in between]
-                return below, frozenset[bytes]().union(*replayable)
+                return Inner(below, frozenset[bytes]().union(*replayable), alike)
             if not isinstance(part, Layer):
                 break
             between.append(part)
-        return None, frozenset()
+        return None
 
     def _check_names(self, app: Any) -> None:
         names = list(self.charging.names)
@@ -83,6 +85,22 @@ class Counting:
             kind for layer in above for kind in layer.writes if issubclass(kind, RequestFact)
         }
         return bool(written if self.charging.asks_host else written.intersection(self._reads))
+
+
+class Inner(msgspec.Struct, frozen=True):
+    """The layer below that counts with one: what a request takes there may be asked for above.
+
+    Not if it is given a field of `replayable_by`, as something between may answer it then, nor
+    unless both layers wait `alike`.
+    """
+
+    counting: Counting
+    replayable_by: frozenset[bytes]
+    alike: bool
+
+    def is_asked_below(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return whether the layer below has to ask for itself."""
+        return not self.alike or any(name in self.replayable_by for name, _ in headers)
 
 
 def _all_below(app: Any) -> Iterator[Counting]:

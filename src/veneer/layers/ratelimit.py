@@ -84,15 +84,15 @@ class RateLimitMiddleware(Layer):
             max_wait=max_wait,
             max_waiting=max_waiting,
         )
-        self._inner, self._replayable_by = self.counting.join(app)
-        self._taken = None if self._inner is None else Ahead(self._inner)
+        self._inner = self.counting.join(app)
+        self._taken = None if self._inner is None else Ahead(self._inner.counting)
         self._combine = combiner(upstream_fields)
         self._ietf = None if draft is None else ietf_fields(draft)
         # Who waits is known to have left only where its body has been read.
         self._reads_call = (
             self.counting.waits
             or charging.reads_call
-            or (self._inner is not None and self._inner.charging.reads_call)
+            or (self._inner is not None and self._inner.counting.charging.reads_call)
         )
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
@@ -148,9 +148,10 @@ class RateLimitMiddleware(Layer):
         """Return what is charged here: for both layers, unless something between may answer."""
         bill = self.counting.charging.bill(scope, operation, call, body)
         if self._inner is not None:
-            look = any(name in self._replayable_by for name, _ in scope["headers"])
-            inner = self._inner.charging.bill(scope, operation, call, body, look=look)
-            facts.put(scope, Ahead(self._inner, len(inner.charges)) if look else self._taken)
+            look = self._inner.is_asked_below(scope["headers"])
+            below = self._inner.counting
+            inner = below.charging.bill(scope, operation, call, body, look=look)
+            facts.put(scope, Ahead(below, len(inner.charges)) if look else self._taken)
             bill = Bill([*bill.charges, *inner.charges], bill.estimate or inner.estimate)
         if bill.estimate is not None:
             edits_of(scope).usage_wanted = True
