@@ -47,6 +47,8 @@ NEVER_KEPT = frozenset(
 OWN_FIELDS = frozenset(
     [b"date", b"x-request-id", b"server-timing", b"openai-processing-ms", b"set-cookie", b"age"]
 )
+# And what begins so, which tells how limits stood then.
+OWN_PREFIXES = (b"x-ratelimit-", b"ratelimit")
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +158,7 @@ class Flights:
             return True
         recording = None
         if landing.body is not None:
-            headers = tuple(pair for pair in landing.headers if pair[0] not in OWN_FIELDS)
+            headers = tuple(pair for pair in landing.headers if not _is_own(pair[0]))
             recording = Recording(landing.status, headers, landing.body)
         try:
             if await lease.commit(recording, self._rules.ttl):
@@ -164,7 +166,7 @@ class Flights:
             flight.answer = answer_of(await self._store.look(key), flight.fingerprint)
         except StoreUnavailableError as error:
             # The model has answered: whoever waits for it is better off with that than without.
-            logger.error("an answer could not be kept, and may be made again: %s", error)
+            logger.warning("an answer could not be kept, and may be made again: %s", error)
             return True
         return False
 
@@ -188,6 +190,10 @@ def answer_of(found: Done | InFlight | None, fingerprint: bytes) -> Any:
     if isinstance(found, InFlight):
         return IN_FLIGHT
     return NOT_KEPT if found.recording is None else Replay(found.recording)
+
+
+def _is_own(name: bytes) -> bool:
+    return name in OWN_FIELDS or name.startswith(OWN_PREFIXES)
 
 
 async def _unkept(_landing: Landing) -> bool:

@@ -37,6 +37,7 @@ class Lease:
         self._token = token
         self._seconds = seconds
         self._lost = lost
+        self._committing = False
         self._committed = False
         self._renewal: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -69,6 +70,7 @@ class Lease:
 
     async def commit(self, recording: Recording | None, ttl: float) -> bool:
         """Keep the answer for `ttl` seconds; False if somebody else has the claim by now."""
+        self._committing = True
         self._committed = await self._store.commit(self._key, self._token, recording, ttl)
         return self._committed
 
@@ -78,7 +80,9 @@ class Lease:
     async def _renew(self) -> None:
         while True:
             try:
-                if not await self._store.renew(self._key, self._token, self._seconds):
+                held = await self._store.renew(self._key, self._token, self._seconds)
+                if not held and not self._committing:
+                    # What is committed is not held any more, either: that the commit tells.
                     logger.warning("a call was stopped for longer than its lease: it is abandoned")
                     self._lost()
                     return
