@@ -124,12 +124,15 @@ async def test_what_nothing_can_replay_is_asked_for_once(between: Any) -> None:
 
 async def test_what_may_be_replayed_is_looked_at_above_and_taken_below() -> None:
     watched = Watched()
-    answer = await ask(twice(watched, between=Replays), keyed())
+    answer = await ask(twice(watched, between=Replays, draft="draft-11"), keyed())
     assert charged(watched) == [
         [("requests", 1), ("tokens", 0), ("concurrent-requests", 0)],
         [("tokens", 30), ("concurrent-requests", 1)],
     ]
     assert remaining(answer) == ("9", "970"), "how it stands after it was taken"
+    assert answer.header("ratelimit") == (
+        '"requests";r=9;t=6, "tokens";r=970;t=1, "concurrent-requests";r=0'
+    ), "each once"
     assert (watched.settled, watched.unsettled) == ([8], 0)
 
 
