@@ -112,17 +112,15 @@ class Worker:
         """Add those that wait, after some time if there are none; return whether no more come."""
         try:
             job = self._jobs.get(timeout=_PAUSE if jobs else None)
-            for _ in range(_AT_ONCE):
-                if job is None:
-                    return True
+            end = len(jobs) + _AT_ONCE
+            while job is not None:
                 jobs.append(job)
+                if len(jobs) == end:
+                    return False
                 job = self._jobs.get_nowait()
-            if job is None:
-                return True
-            jobs.append(job)
         except Empty:
-            pass
-        return False
+            return False
+        return True
 
     def _do(self, jobs: list[Job]) -> list[Job]:
         """Do jobs; return those for which the file is locked."""
@@ -158,10 +156,10 @@ class Worker:
     def _fail(self, jobs: list[Job], reason: str) -> None:
         """Tell everybody; what the file, opened again, says the next time is another matter."""
         self._close()
-        _deliver([(job.future, Failure(reason)) for job in jobs])
         if reason != self._complaint:
             self._complaint = reason
             logger.error("recordings cannot be kept in %s: %s", self._path, reason)
+        _deliver([(job.future, Failure(reason)) for job in jobs])
 
     def _close(self) -> None:
         if self._entries is not None:
