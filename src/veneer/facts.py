@@ -103,6 +103,22 @@ class Usage(ResponseFact, frozen=True, kw_only=True):
     malformed: bool = False
 
 
+class Cost(ResponseFact, frozen=True, kw_only=True):
+    """What a call costs its caller, in picodollars (10**12 are a dollar).
+
+    `parts` are the amounts by what they are for (`input`, `cached_input`, `cache_write`, `output`,
+    `reasoning`, ...), each rounded once; `total` is their sum. `model` is the name that was priced,
+    at the prices of `price_version`. `estimated` is whether the usage behind it is not the model
+    server's own word.
+    """
+
+    parts: Mapping[str, int] = {}
+    total: int = 0
+    model: str | None = None
+    price_version: str | None = None
+    estimated: bool = False
+
+
 class Relayed(ResponseFact, frozen=True, kw_only=True):
     """What the relay saw of an answer.
 

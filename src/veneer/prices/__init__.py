@@ -1,0 +1,1 @@
+"""Prices: what tokens and other things cost, and what a call cost by its usage."""
