@@ -1,0 +1,55 @@
+"""The ledger's contract."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from veneer.ledger.entry import Account, Exhausted, Hold, Settlement
+
+
+class LedgerUnavailableError(Exception):
+    """The ledger does not answer, or can take no more; the text is for the operator's log."""
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What is spent and held on an account, in picodollars."""
+
+    account: Account
+    spent: int
+    held: int
+
+
+class Ledger(Protocol):
+    """Keeps a row for every call, and the sums that budgets are judged by.
+
+    At every admission, over all processes on one ledger: spent + held + what is held anew is at
+    most the limit, on every account that has one. A hold that is admitted is committed when `hold`
+    returns. Rows belong to a process for as long as that says it lives; what a dead one left open
+    is closed as `abandoned` by any other, and frees what it held.
+    """
+
+    async def hold(self, hold: Hold, /) -> Exhausted | None:
+        """Open a row and hold its amount on its accounts, or return the first that is exhausted.
+
+        Nothing is written then. Raises `LedgerUnavailableError` within a bounded time, in which
+        case the hold may have been written: `settle` it as `released`, or leave that to its end.
+        """
+        ...
+
+    async def settle(self, settlement: Settlement, /) -> None:
+        """Close a row once, in place of its hold; a row that is closed already stays as it is.
+
+        It waits for room in a bounded queue, never for the commit, and is never dropped: while the
+        ledger is away it is tried again until it is in.
+        """
+        ...
+
+    async def balances(self, accounts: Sequence[Account], /) -> list[Balance]:
+        """Tell how accounts stand."""
+        ...
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the context in which it can be used; leaving it waits until all is settled."""
+        ...
