@@ -1,15 +1,25 @@
 """The flight: one call under an idempotency key, and all who follow it."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from veneer.client import Client
-from veneer.errors import BrokenResponseError
+from veneer.client import Client, ClientDisconnectedError
+from veneer.dialects import Kind
+from veneer.errors import BrokenResponseError, Error
 from veneer.idempotency.recorder import Land, Recorder
 from veneer.idempotency.tape import Tape
+
+logger = logging.getLogger("veneer.idempotency")
+
+# Seconds that an app may take to end a call once it was told that its client has left.
+FAREWELL = 5.0
+
+SHUTTING_DOWN = Error(Kind.SHUTTING_DOWN, "The server is shutting down.")
 
 
 class Flight:
@@ -17,29 +27,27 @@ class Flight:
 
     `fingerprint` is what was asked. The app below is asked by `client` (the one that came first may
     leave) and has facts of its own, `facts`, which begin as those of the request that came first.
-    `limit` (bytes) bounds the body that is kept. `alone` is called whenever nobody follows any
-    more. Where no call is run, those who follow get `answer`. `recorded` is whether the answer can
-    be kept at all.
+    `limit` (bytes) bounds the body that is kept, `detach` (seconds) how long the call goes on when
+    nobody follows. Those who follow a flight without an answer get `answer`. `recorded` is whether
+    the answer can be kept at all.
     """
 
     def __init__(
-        self,
-        fingerprint: bytes,
-        known: dict[type, Any],
-        *,
-        limit: int,
-        alone: Callable[["Flight"], None],
+        self, fingerprint: bytes, known: dict[type, Any], *, limit: int, detach: float
     ) -> None:
         self.fingerprint = fingerprint
-        self.client = Client(self._until_abandoned)
+        # Nothing here refers to the flight: what it holds is to go when it is over.
+        self._abandoned = asyncio.Event()
+        self.client = Client(partial(_disconnect_after, self._abandoned))
         self.facts = {**known, Client: self.client}
         self.answer: ASGIApp | None = None
         self.recorded = True
-        self._limit = limit
-        self._alone = alone
-        self._abandoned = asyncio.Event()
+        self._detach = detach
         self._tape = Tape(limit)
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed = False
+        self._failure: BaseException | None = None
 
     @property
     def has_followers(self) -> bool:
@@ -47,31 +55,41 @@ class Flight:
         return self._tape.readers > 0
 
     @property
+    def begun(self) -> bool:
+        """Whether any of an answer has been given."""
+        return self._tape.begun
+
+    @property
+    def can_be_found(self) -> bool:
+        """Whether it is still to be answered: afterwards the store says what becomes of its key."""
+        return not (self._tape.whole or self._abandoned.is_set())
+
+    @property
     def can_be_joined(self) -> bool:
         """Whether its answer is still here from the beginning."""
         return not self._tape.torn
 
-    @property
-    def task(self) -> "asyncio.Task[None]":
-        """The task in which it runs; RuntimeError before `begin`."""
-        if self._task is None:
-            raise RuntimeError("the flight has not begun")
-        return self._task
-
-    def begin(self, call: Coroutine[Any, Any, None]) -> None:
-        """Run the call."""
+    def begin(self, call: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Run the call in a task, which is returned."""
         self._task = asyncio.get_running_loop().create_task(call)
         self._task.add_done_callback(self._over)
+        return self._task
 
     def abandon(self) -> None:
-        """Tell the app below that its client has left."""
+        """Tell the app below that its client has left; if it goes on all the same, cancel it."""
         self._abandoned.set()
+        if self._task is not None:
+            self._in(FAREWELL, self._task.cancel)
 
     async def record(self, app: ASGIApp, scope: Scope, land: Land) -> None:
         """Call the app, and give its answer to those who follow; see `Recorder` for `land`."""
-        recorder = Recorder(self._tape, self.facts, land, limit=self._limit)
+        recorder = Recorder(self._tape, self.facts, land, late=self.abandon)
         try:
-            await app(scope, self.client.receive, recorder.send)
+            try:
+                await app(scope, self.client.receive, recorder.send)
+            except ClientDisconnectedError:
+                if not recorder.landed:
+                    raise
             await recorder.close()
         finally:
             recorder.stop()
@@ -80,25 +98,45 @@ class Flight:
     async def follow(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request with what the call is answered, from the beginning, as it comes.
 
-        What the call raises is raised here, too.
+        What the call raises is raised here in one of those who follow; in all others, and wherever
+        an answer has begun that cannot be completed, that is `BrokenResponseError`.
         """
         try:
             await self._tape.play(send)
         finally:
-            if not (self.has_followers or self.task.done()):
-                self._alone(self)
-        if self.task.cancelled():
+            if not (self.has_followers or self._task is None or self._tape.whole):
+                self._in(self._detach, self.abandon)
+        if self._failed:
+            failure, self._failure = self._failure, None
+            raise failure or BrokenResponseError("the call that was waited for has failed")
+        if self._tape.whole:
+            return
+        if self.begun or self.answer is None:
             raise BrokenResponseError("the call was ended before it was answered")
-        self.task.result()
-        if self.answer is not None:
-            await self.answer(scope, receive, send)
+        await self.answer(scope, receive, send)
 
     def _over(self, task: "asyncio.Task[None]") -> None:
+        self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
+        failure = None if task.cancelled() else task.exception()
+        if isinstance(failure, ClientDisconnectedError):
+            # It says that the flight was abandoned, not that those who follow now have left.
+            failure = None
+        if failure is None:
+            self.answer = self.answer or SHUTTING_DOWN
+        elif self.has_followers:
+            self._failed, self._failure = True, failure
+        elif not (self._abandoned.is_set() and isinstance(failure, BrokenResponseError)):
+            logger.error("a call that nobody waits for any more has failed", exc_info=failure)
         self._tape.close()
-        if not task.cancelled():
-            # Raised in those who follow: where nobody does, it was told by whoever ran the call.
-            task.exception()
 
-    async def _until_abandoned(self) -> Message:
-        await self._abandoned.wait()
-        return {"type": "http.disconnect"}
+    def _in(self, seconds: float, callback: Callable[[], object]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+
+async def _disconnect_after(abandoned: asyncio.Event) -> Message:
+    await abandoned.wait()
+    return {"type": "http.disconnect"}

@@ -2,21 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from functools import partial
-from http import HTTPStatus
-from typing import Any, Literal
 
-import msgspec
 from starlette.types import ASGIApp, Scope
 
 from veneer import facts
-from veneer.errors import Error
-from veneer.facts import Relayed
+from veneer.client import ClientDisconnectedError
+from veneer.errors import BrokenResponseError, Error
 from veneer.idempotency.flight import Flight
 from veneer.idempotency.lease import Lease
-from veneer.idempotency.recorder import Landing
+from veneer.idempotency.recorder import Landing, recordable
 from veneer.idempotency.replay import IN_FLIGHT, MISMATCH, NOT_KEPT, UNAVAILABLE, Replay
+from veneer.idempotency.rules import Rules, lasting
 from veneer.idempotency.store import (
     Claim,
     Done,
@@ -32,35 +29,8 @@ logger = logging.getLogger("veneer.idempotency")
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
 
-# Seconds that an app may take to end a call once it was told that its client has left.
-FAREWELL = 5.0
-
 # Seconds in which calls that are still under way are given up when we stop.
 LAST_WORDS = 1.5
-
-# Never kept, whatever the rule: they say that the call was not made, or not made well.
-NEVER_KEPT = frozenset(
-    [HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS]
-)
-
-# Fields of a response that belong to the one request, and those of a connection.
-OWN_FIELDS = frozenset(
-    [b"date", b"x-request-id", b"server-timing", b"openai-processing-ms", b"set-cookie", b"age"]
-)
-# And what begins so, which tells how limits stood then.
-OWN_PREFIXES = (b"x-ratelimit-", b"ratelimit")
-
-
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How calls under a key are treated; see `IdempotencyMiddleware` for each."""
-
-    in_flight: Literal["follow", "conflict"]
-    keep: Literal["success", "answers"]
-    ttl: float
-    lease: float
-    detach: float
-    max_answer: int
-    on_failure: Literal["open", "closed"]
 
 
 class Flights:
@@ -71,19 +41,24 @@ class Flights:
         self._store = store
         self._rules = rules
         self._flights: dict[bytes, Flight] = {}
+        self._running: set[asyncio.Task[None]] = set()
 
     def find(self, key: bytes) -> Flight | None:
-        """Return the flight that is under way for a key."""
-        return self._flights.get(key)
+        """Return the flight that is to be answered for a key."""
+        flight = self._flights.get(key)
+        return flight if flight is not None and flight.can_be_found else None
 
     def depart(self, key: bytes, fingerprint: bytes, scope: Scope, body: bytes) -> Flight:
         """Begin a flight with the request of this scope."""
+        rules = self._rules
         known = scope[facts.SCOPE_KEY]
-        flight = Flight(fingerprint, known, limit=self._rules.max_answer, alone=self._left_alone)
-        below = flight.client.replace_body({**scope, facts.SCOPE_KEY: flight.facts}, body)
+        flight = Flight(fingerprint, known, limit=rules.max_answer, detach=rules.detach)
+        below = flight.client.replace_body(recordable(scope), body)
+        below[facts.SCOPE_KEY] = flight.facts
         self._flights[key] = flight
-        flight.begin(self._fly(flight, key, below))
-        flight.task.add_done_callback(partial(self._forget, key, flight))
+        task = flight.begin(self._fly(flight, key, below))
+        self._running.add(task)
+        task.add_done_callback(partial(self._forget, key, flight))
         return flight
 
     def refusal(self, flight: Flight, fingerprint: bytes) -> Error | None:
@@ -96,24 +71,16 @@ class Flights:
 
     async def close(self) -> None:
         """End the flights that are still under way."""
-        tasks = [flight.task for flight in self._flights.values()]
-        for task in tasks:
+        running = self._running.copy()
+        for task in running:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=LAST_WORDS)
+        if running:
+            await asyncio.wait(running, timeout=LAST_WORDS)
 
-    def _forget(self, key: bytes, flight: Flight, _task: "asyncio.Task[None]") -> None:
+    def _forget(self, key: bytes, flight: Flight, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
         if self._flights.get(key) is flight:
             del self._flights[key]
-
-    def _left_alone(self, flight: Flight) -> None:
-        """Let a flight that nobody follows go on for a while."""
-        asyncio.get_running_loop().call_later(self._rules.detach, self._give_up, flight)
-
-    def _give_up(self, flight: Flight) -> None:
-        if not flight.has_followers:
-            flight.abandon()
-            asyncio.get_running_loop().call_later(FAREWELL, flight.task.cancel)
 
     async def _fly(self, flight: Flight, key: bytes, scope: Scope) -> None:
         """Come to an answer: the one that is kept, or else that of the app."""
@@ -144,44 +111,52 @@ class Flights:
                 flight.answer = IN_FLIGHT
                 return None
             while isinstance(await self._store.look(key), InFlight):
+                if not flight.has_followers:
+                    flight.abandon()
+                    return None
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _run(self, flight: Flight, key: bytes, token: int, scope: Scope) -> None:
-        lease = Lease(self._store, key, token, seconds=self._rules.lease, lost=flight.abandon)
-        async with lease:
-            await flight.record(self._app, scope, partial(self._land, flight, key, lease))
+        seconds, lost = self._rules.lease, partial(_lose, flight)
+        try:
+            async with Lease(self._store, key, token, seconds=seconds, lost=lost) as lease:
+                await flight.record(self._app, scope, partial(self._land, flight, key, lease))
+        except (BrokenResponseError, ClientDisconnectedError):
+            if flight.answer is None or flight.begun:
+                raise
 
     async def _land(self, flight: Flight, key: bytes, lease: Lease, landing: Landing) -> bool:
         """Keep an answer, if it is to be kept; return whether it may be given."""
-        if not self._is_kept(landing.status, flight.facts):
+        if not self._rules.keeps(landing, flight.facts):
+            # Before the answer is out: who tries again is to find the key free.
+            await lease.give_up()
             return True
         recording = None
         if landing.body is not None:
-            headers = tuple(pair for pair in landing.headers if not _is_own(pair[0]))
+            headers = tuple(lasting(landing.headers, flight.facts))
             recording = Recording(landing.status, headers, landing.body)
         try:
             if await lease.commit(recording, self._rules.ttl):
                 return True
-            flight.answer = answer_of(await self._store.look(key), flight.fingerprint)
         except StoreUnavailableError as error:
             # The model has answered: whoever waits for it is better off with that than without.
             logger.warning("an answer could not be kept, and may be made again: %s", error)
+            flight.recorded = False
             return True
+        flight.answer = await self._others(key, flight.fingerprint)
         return False
 
-    def _is_kept(self, status: int, known: Mapping[type, Any]) -> bool:
-        if status in NEVER_KEPT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return False
-        if self._rules.keep == "success" and status >= HTTPStatus.MULTIPLE_CHOICES:
-            return False
-        relayed: Relayed | None = known.get(Relayed)
-        if relayed is None:
-            return True
-        return relayed.complete and (relayed.observed or not relayed.stream)
+    async def _others(self, key: bytes, fingerprint: bytes) -> ASGIApp:
+        """Return what answers in place of a call that another has taken over."""
+        logger.warning("a call was stopped for longer than its lease: another has answered it")
+        try:
+            return answer_of(await self._store.look(key), fingerprint)
+        except StoreUnavailableError:
+            return UNAVAILABLE
 
 
-def answer_of(found: Done | InFlight | None, fingerprint: bytes) -> Any:
+def answer_of(found: Done | InFlight | None, fingerprint: bytes) -> ASGIApp:
     """Return the app that answers a request in place of its call."""
     if found is None:
         return IN_FLIGHT
@@ -192,8 +167,10 @@ def answer_of(found: Done | InFlight | None, fingerprint: bytes) -> Any:
     return NOT_KEPT if found.recording is None else Replay(found.recording)
 
 
-def _is_own(name: bytes) -> bool:
-    return name in OWN_FIELDS or name.startswith(OWN_PREFIXES)
+def _lose(flight: Flight) -> None:
+    """Give up a call that another has taken over; who asks again follows that one."""
+    flight.answer = IN_FLIGHT
+    flight.abandon()
 
 
 async def _unkept(_landing: Landing) -> bool:

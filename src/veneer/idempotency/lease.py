@@ -38,7 +38,7 @@ class Lease:
         self._seconds = seconds
         self._lost = lost
         self._committing = False
-        self._committed = False
+        self._held = True
         self._renewal: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -55,13 +55,14 @@ class Lease:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop renewing, and give up what was not committed."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._renewal is not None:
-            self._renewal.cancel()
-        if self._committed:
-            return
+        """Give up what was neither committed nor given up."""
+        if self._held:
+            await self.give_up()
+
+    async def give_up(self) -> None:
+        """Let the next one run the call."""
+        self._stop()
+        self._held = False
         with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
             try:
                 await self._store.release(self._key, self._token)
@@ -71,8 +72,17 @@ class Lease:
     async def commit(self, recording: Recording | None, ttl: float) -> bool:
         """Keep the answer for `ttl` seconds; False if somebody else has the claim by now."""
         self._committing = True
-        self._committed = await self._store.commit(self._key, self._token, recording, ttl)
-        return self._committed
+        # What is committed cannot be renewed: one that came late would be taken for a loss.
+        self._stop()
+        committed = await self._store.commit(self._key, self._token, recording, ttl)
+        self._held = not committed
+        return committed
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._renewal is not None:
+            self._renewal.cancel()
 
     def _begin(self) -> None:
         self._renewal = asyncio.get_running_loop().create_task(self._renew())

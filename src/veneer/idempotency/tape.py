@@ -1,32 +1,36 @@
-"""The tape: messages in their order, for many readers, each at its own pace."""
+"""The tape: one answer for many readers, each at its own pace."""
 
 import asyncio
-from collections import deque
+from collections.abc import Iterable
 
 from starlette.types import Message, Send
 
-# What a reader may be behind of a tape whose beginning is let go, in messages.
-MAX_BEHIND = 16
+# What is sent to a reader at once, and what one may be behind of a torn tape, in bytes.
+PIECE = 256 * 1024
 
 
 class Tape:
-    """Messages of one answer, kept until nobody can ask for them again.
+    """An answer as it comes, kept until nobody can ask for it again.
 
-    A reader begins at the first of them and follows to the last. Once the bodies are more than
-    `limit` bytes, the tape is `torn`: what all readers have had is let go, nobody else can begin,
-    and whoever writes waits for the slowest.
+    A reader begins at the beginning and follows to the end, as far as it was given. Once the body
+    is more than `limit` bytes, the tape is `torn`: what was given and all readers have had is let
+    go, nobody else can begin, and whoever writes waits for the slowest. `begun` is whether anything
+    was given, `whole` whether all was.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._messages: deque[Message] = deque()
-        # The number of the first message that is still here.
-        self._first = 0
-        self._size = 0
+        self._start: Message = {}
+        self._data = bytearray()
+        # How many bytes were let go, and how many were given.
+        self._gone = 0
+        self._given = 0
         self._closed = False
-        # How far each reader is: the number of the message that it wants next.
+        # How far each reader is.
         self._readers: dict[object, int] = {}
         self._waiting: list[asyncio.Future[None]] = []
+        self.begun = False
+        self.whole = False
         self.torn = False
 
     @property
@@ -34,41 +38,75 @@ class Tape:
         """How many are reading."""
         return len(self._readers)
 
-    def put(self, message: Message) -> None:
-        """Add a message."""
-        self._messages.append(message)
-        self._size += len(message.get("body", b""))
-        if self._size > self._limit:
+    @property
+    def size(self) -> int:
+        """How many bytes the body has so far."""
+        return self._gone + len(self._data)
+
+    @property
+    def body(self) -> bytes | None:
+        """The body so far, None of a torn tape."""
+        return None if self.torn else bytes(self._data)
+
+    def begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Put the start of the answer."""
+        self._start = {"type": "http.response.start", "status": status, "headers": list(headers)}
+
+    def put(self, body: bytes) -> None:
+        """Put more of the body; nobody gets it before it is given."""
+        self._data += body
+        if self.size > self._limit:
             self.torn = True
-            self._let_go()
+
+    def give(self) -> None:
+        """Give readers all that was put."""
+        self.begun = True
+        self._given = self.size
+        self._let_go()
         self._wake()
 
+    def end(self) -> None:
+        """Give all, and say that the answer is whole."""
+        self.whole = True
+        self.give()
+
     def close(self) -> None:
-        """Say that there are no more."""
+        """Say that nothing more will be given."""
         self._closed = True
         self._wake()
 
     async def room(self) -> None:
-        """Wait until the slowest reader of a torn tape is not far behind."""
-        while self.torn and len(self._messages) > MAX_BEHIND and self._readers:
+        """Wait until what is held of a torn tape is not much."""
+        if self.torn:
+            # Nobody may be there to wait for.
+            await asyncio.sleep(0)
+        while self.torn and len(self._data) > PIECE and not self._closed:
             await self._news()
 
     async def play(self, send: Send) -> None:
-        """Send every message from the first to the last; return when there are no more.
+        """Send the answer, and return when the tape is closed.
 
-        A torn tape, which has lost its first, plays nothing: ask `torn` before.
+        A torn tape has lost its beginning: ask `torn` before.
         """
         reader = object()
-        self._readers[reader] = self._first
+        position = self._readers[reader] = 0
+        begun = ended = False
         try:
             while True:
-                position = self._readers[reader]
-                if position < self._first + len(self._messages):
-                    self._readers[reader] = position + 1
-                    await send(self._messages[position - self._first])
+                if self.begun and not begun:
+                    begun = True
+                    await send(self._start)
+                elif position < self._given or (self.whole and not ended):
+                    offset = position - self._gone
+                    piece = bytes(memoryview(self._data)[offset : self._given - self._gone][:PIECE])
+                    position = self._readers[reader] = position + len(piece)
+                    ended = self.whole and position == self._given
                     if self.torn:
                         self._let_go()
                         self._wake()
+                    await send(
+                        {"type": "http.response.body", "body": piece, "more_body": not ended}
+                    )
                 elif self._closed:
                     return
                 else:
@@ -80,11 +118,10 @@ class Tape:
                 self._wake()
 
     def _let_go(self) -> None:
-        end = self._first + len(self._messages)
-        needed = min(self._readers.values(), default=end)
-        while self._first < needed:
-            self._messages.popleft()
-            self._first += 1
+        if self.torn:
+            needed = min(self._readers.values(), default=self._given)
+            del self._data[: needed - self._gone]
+            self._gone = needed
 
     async def _news(self) -> None:
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()

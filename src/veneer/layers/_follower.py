@@ -5,15 +5,15 @@ from collections.abc import Awaitable
 from starlette.types import Message, Receive, Scope, Send
 
 from veneer import facts
-from veneer.dialects import OPENAI, Dialect, Kind
-from veneer.errors import Error
+from veneer.dialects import OPENAI, Dialect
 from veneer.facts import Quotas, Replayed, ResponseFact
-from veneer.idempotency.flight import Flight
+from veneer.idempotency.flight import SHUTTING_DOWN, Flight
 from veneer.idempotency.replay import Replay
+from veneer.idempotency.rules import lasting
 from veneer.operations import endpoint_of
 from veneer.wire import fields
 
-SHUTTING_DOWN = Error(Kind.SHUTTING_DOWN, "The server is shutting down.")
+BLANK_LINE = b"\n\n"
 
 
 class Follower:
@@ -23,7 +23,18 @@ class Follower:
     the answer is a replay.
     """
 
-    __slots__ = ("_dialect", "_first", "_flight", "_known", "_scope", "_send", "_sent", "_streams")
+    __slots__ = (
+        "_dialect",
+        "_events",
+        "_first",
+        "_flight",
+        "_known",
+        "_last",
+        "_scope",
+        "_send",
+        "_started",
+        "_streams",
+    )
 
     def __init__(self, flight: Flight, scope: Scope, send: Send, *, first: bool) -> None:
         self._flight = flight
@@ -32,43 +43,53 @@ class Follower:
         self._first = first
         self._known = scope[facts.SCOPE_KEY]
         self._dialect = self._known.get(Dialect) or OPENAI
-        self._sent = 0
+        self._started = False
         self._streams = False
+        self._events = 0
+        self._last = BLANK_LINE
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on; it is no coroutine of its own, as most events only pass."""
-        self._sent += 1
         if message["type"] == "http.response.start":
+            self._started = True
             message = self._begin(message)
-        elif self._first and not message.get("more_body", False):
-            self._share_facts()
+        else:
+            if self._streams:
+                self._last = message["body"]
+                self._events += self._last.count(BLANK_LINE)
+            if not message.get("more_body", False):
+                self.share_facts()
         return self._send(message)
+
+    def share_facts(self) -> None:
+        """Give the layers above what is known of the call by now, if it is theirs."""
+        if self._first:
+            for kind, fact in self._flight.facts.items():
+                if isinstance(fact, (ResponseFact, Quotas)):
+                    self._known[kind] = fact
 
     async def let_down(self, receive: Receive) -> None:
         """Say that the server stops, if it still can be said."""
-        if not self._sent:
+        if not self._started:
+            self._started = True
             await SHUTTING_DOWN(self._scope, receive, self._send)
         elif self._streams:
             endpoint = endpoint_of(self._scope)
             operation = "" if endpoint is None else endpoint.operation.name
-            event = SHUTTING_DOWN.event(self._scope, operation, self._sent)
+            event = SHUTTING_DOWN.event(self._scope, operation, self._events)
+            if not self._last.endswith(BLANK_LINE):
+                event = BLANK_LINE + event
             await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
-    def _begin(self, message: Message) -> Message:
-        headers = list(message.get("headers", ()))
+    def _begin(self, start: Message) -> Message:
+        headers = list(start["headers"])
         kind = fields.get(headers, b"content-type")
         self._streams = kind is not None and fields.is_event_stream(fields.media_type(kind))
         answer = self._flight.answer
         if isinstance(answer, Replay) or (answer is None and not self._first):
             self._known[Replayed] = Replayed()
-            headers.append(self._dialect.replayed)
-        elif self._first:
-            self._share_facts()
+            headers = [*lasting(headers, self._known), self._dialect.replayed]
+        self.share_facts()
         if not self._flight.recorded:
             headers.append((self._dialect.idempotency_status, b"unrecorded"))
-        return {**message, "headers": headers}
-
-    def _share_facts(self) -> None:
-        for kind, fact in self._flight.facts.items():
-            if isinstance(fact, (ResponseFact, Quotas)):
-                self._known[kind] = fact
+        return {**start, "headers": headers}

@@ -8,42 +8,31 @@ limits on requests stand above, whatever counts tokens or money below.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 
 import anyio
-import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
-from veneer.call import read_call
-from veneer.client import BodyTimeoutError, BodyTooLargeError, client_of
-from veneer.dialects import OPENAI, Dialect, Kind
-from veneer.errors import BODY_LATE, Error
+from veneer.client import client_of
+from veneer.dialects import OPENAI, Dialect
+from veneer.errors import Error
 from veneer.facts import Principal, Replayed
-from veneer.idempotency.fingerprint import fingerprint_of
-from veneer.idempotency.flights import Flights, Rules
-from veneer.idempotency.key import read_key
+from veneer.idempotency.flights import Flights
 from veneer.idempotency.memory import MemoryRecordingStore
+from veneer.idempotency.rules import Rules
 from veneer.idempotency.store import RecordingStore
 from veneer.layer import Layer
+from veneer.layers._asked import Asked, Asking
 from veneer.layers._follower import Follower
-from veneer.operations import Body, endpoint_of
+from veneer.operations import endpoint_of
 
 DEFAULT_NAMES = ("Idempotency-Key",)
 
 # How long a stream that is being cut off may take to say so, in seconds.
 FAREWELL = 1.0
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """What is asked: a key among all tenants', what it is to be answered for, and the body."""
-
-    key: bytes
-    fingerprint: bytes
-    body: bytes
 
 
 class IdempotencyMiddleware(Layer):
@@ -87,10 +76,9 @@ class IdempotencyMiddleware(Layer):
         self.reads = () if share == "all" else (Principal,)
         super().__init__(app)
         self.replayable_by = frozenset(name.lower().encode("ascii") for name in names)
-        self._share = share
-        self._records_streams = streams == "record"
-        self._max_request = max_request
-        self._passes_oversized = oversized == "pass"
+        self._asking = Asking(
+            share=share, streams=streams, max_request=max_request, oversized=oversized
+        )
         self._store = MemoryRecordingStore() if store is None else store
         rules = Rules(
             in_flight=in_flight,
@@ -116,52 +104,17 @@ class IdempotencyMiddleware(Layer):
         """Answer a request with a key by its flight; pass on any other."""
         names = self.replayable_by
         given = [value for name, value in scope["headers"] if name in names]
-        if not given or scope["method"] != "POST" or endpoint_of(scope) is None:
+        endpoint = endpoint_of(scope) if given and scope["method"] == "POST" else None
+        if endpoint is None:
             await self.app(scope, receive, send)
             return
-        asked = await self._read(given, scope, receive)
+        asked = await self._asking.read(given, endpoint.operation, scope, receive)
         if isinstance(asked, Error):
             await asked(scope, receive, send)
         elif isinstance(asked, Asked):
             await self._join(asked, scope, receive, send)
         else:
             await self._pass(asked, scope, receive, send)
-
-    async def _read(
-        self, given: list[bytes], scope: Scope, receive: Receive
-    ) -> Asked | Error | bytes:
-        """Return what is asked under which key, or why not, or why the key is left unused."""
-        key = read_key(given)
-        if isinstance(key, Error):
-            return key
-        tenant = self._tenant(scope)
-        if tenant is None:
-            return b"ignored"
-        endpoint = endpoint_of(scope)
-        if endpoint is not None and endpoint.operation.body is Body.JSON:
-            call = await read_call(scope, receive)
-            if isinstance(call, Error):
-                return call
-            if call.stream and not self._records_streams:
-                return b"ignored_streaming"
-        try:
-            body = await client_of(scope, receive).body(self._max_request)
-        except BodyTimeoutError:
-            return BODY_LATE
-        except BodyTooLargeError:
-            return b"too_large" if self._passes_oversized else _too_large(self._max_request)
-        return Asked(_digest(*tenant, key), await fingerprint_of(scope, body), body)
-
-    def _tenant(self, scope: Scope) -> tuple[str, str] | None:
-        """Return among whom a key is the same; None where that is not known."""
-        if self._share == "all":
-            return "all", ""
-        principal = facts.get(scope, Principal)
-        if principal is None:
-            return None
-        if self._share == "team" and principal.team is not None:
-            return "team", principal.team
-        return "key", principal.id
 
     async def _join(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """Follow the flight of a key, which begins with the first that asks."""
@@ -182,6 +135,8 @@ class IdempotencyMiddleware(Layer):
             with anyio.move_on_after(FAREWELL, shield=True):
                 await follower.let_down(receive)
             raise
+        finally:
+            follower.share_facts()
 
     async def _pass(self, status: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on without its key, and say so."""
@@ -193,20 +148,3 @@ class IdempotencyMiddleware(Layer):
             return send(message)
 
         await self.app(scope, receive, send_with_status)
-
-
-def _digest(*parts: str) -> bytes:
-    """Return what stands for a key among those of all tenants; parts cannot be mistaken."""
-    digest = hashlib.blake2b(digest_size=20)
-    for part in parts:
-        text = part.encode("utf-8", "surrogatepass")
-        digest.update(len(text).to_bytes(8, "big") + text)
-    return digest.digest()
-
-
-def _too_large(limit: int) -> Error:
-    return Error(
-        Kind.BODY_TOO_LARGE,
-        f"A request with an idempotency key may have {limit} bytes, so that it can be compared.",
-        headers=((b"connection", b"close"),),
-    )

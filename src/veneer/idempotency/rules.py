@@ -1,0 +1,68 @@
+"""How calls under a key are treated, and what of their answers is kept."""
+
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+import msgspec
+
+from veneer.dialects import OPENAI, Dialect
+from veneer.facts import Relayed
+from veneer.idempotency.recorder import Landing
+from veneer.quotas.upstream_fields import is_rate_limit
+from veneer.wire.fields import HOP_BY_HOP
+
+# Never kept, whatever the rule: they say that the call was not made, or not made well.
+NEVER_KEPT = frozenset(
+    [HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS]
+)
+
+# Fields of a response that belong to the one request, or to its connection.
+OWN_FIELDS = HOP_BY_HOP | {
+    b"age",
+    b"date",
+    b"openai-processing-ms",
+    b"server-timing",
+    b"set-cookie",
+    b"x-request-id",
+}
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How calls under a key are treated; see `IdempotencyMiddleware` for each."""
+
+    in_flight: Literal["follow", "conflict"]
+    keep: Literal["success", "answers"]
+    ttl: float
+    lease: float
+    detach: float
+    max_answer: int
+    on_failure: Literal["open", "closed"]
+
+    def keeps(self, landing: Landing, known: Mapping[type, Any]) -> bool:
+        """Whether an answer is to be kept; `known` are the facts of its call.
+
+        A stream is kept only if the relay has seen all of it; where there is no relay, what the app
+        ends is taken for whole.
+        """
+        status = landing.status
+        if status in NEVER_KEPT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return False
+        if self.keep == "success" and status >= HTTPStatus.MULTIPLE_CHOICES:
+            return False
+        relayed: Relayed | None = known.get(Relayed)
+        if relayed is None:
+            return True
+        return relayed.complete and (relayed.observed or not landing.stream)
+
+
+def lasting(
+    headers: Iterable[tuple[bytes, bytes]], known: Mapping[type, Any]
+) -> list[tuple[bytes, bytes]]:
+    """Return the fields of an answer that are every request's which gets it."""
+    ids = (known.get(Dialect) or OPENAI).request_id_headers
+    return [
+        (name, value)
+        for name, value in headers
+        if not (name in OWN_FIELDS or name in ids or is_rate_limit(name))
+    ]
