@@ -194,15 +194,16 @@ async def test_counters_that_have_ended_are_dropped_while_others_are_made() -> N
     assert len(limiter._oldest) == len(limiter._meters)
 
 
-async def test_slots_are_dropped_when_the_last_call_ends_and_not_before() -> None:
+async def test_slots_are_dropped_once_the_last_call_has_ended_and_not_before() -> None:
     limiter = MemoryLimiter(clock=Clock())
     first = await limiter.take(charges((SLOTS, 1)))
     second = await limiter.take(charges((SLOTS, 1)))
     limiter.settle(first.taken, 0)
-    assert len(limiter._meters) == 1
+    await limiter.take(charges((MINUTE, 1)))
+    assert await left(limiter, SLOTS) == [9]
     limiter.settle(second.taken, 0)
-    assert not limiter._meters
-    assert not limiter._oldest
+    await limiter.take(charges((DAY, 1)))
+    assert len(limiter._meters) == len(limiter._oldest) == 2
 
 
 async def test_asking_and_being_refused_leave_no_counter() -> None:

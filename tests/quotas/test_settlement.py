@@ -26,6 +26,7 @@ TOLD = Usage(input_tokens=10, output_tokens=5, total_tokens=15)
 
 def use(*known: object, status: int | None = 200) -> int:
     scope: dict[str, Any] = {}
+    facts.open_in(scope)
     for fact in known:
         facts.put(scope, fact)
     return used(scope, ESTIMATE, status)

@@ -22,12 +22,11 @@ class Metered:
 
     __slots__ = ("_estimate", "_limiter", "_scope", "_send", "_stamp", "_status", "_taken")
 
-    def __init__(  # noqa: PLR0913 - all of a request's way back, said once
+    def __init__(  # noqa: PLR0913, PLR0917 - all of a request's way back, said once
         self,
         scope: Scope,
         send: Send,
         stamp: Stamp | None,
-        *,
         limiter: Limiter,
         taken: object,
         estimate: Estimate | None,
@@ -47,24 +46,20 @@ class Metered:
             if self._stamp is not None:
                 headers = self._stamp(self._scope, message.get("headers", ()))
                 message = {**message, "headers": headers}
-        elif self._taken is not None and self._is_over(message):
+        # A client that has this message may take its answer for whole, where a body ends, or with
+        # what the relay knows to be the last event of a stream.
+        elif (
+            self._taken is not None
+            and self._status is not None
+            and (not message.get("more_body", False) or Relayed in self._scope[facts.SCOPE_KEY])
+        ):
             self.settle()
         return self._send(message)
-
-    def _is_over(self, message: Message) -> bool:
-        """Whether a client that has this message may take its answer for whole.
-
-        That is where a body ends, or what the relay knows to be the last event of a stream.
-        """
-        if self._status is None:
-            return False
-        return not message.get("more_body", False) or Relayed in self._scope[facts.SCOPE_KEY]
 
     def settle(self) -> None:
         """Correct what was taken to what was used; once, however often it is called."""
         taken, self._taken = self._taken, None
         if taken is not None:
-            tokens = 0
-            if self._estimate is not None:
-                tokens = used(self._scope, self._estimate, self._status)
+            estimate = self._estimate
+            tokens = 0 if estimate is None else used(self._scope, estimate, self._status)
             self._limiter.settle(taken, tokens)

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from veneer import facts
 from veneer.auth.peers import Peers
 from veneer.call import Call, read_call
-from veneer.client import client_of
+from veneer.client import Client
 from veneer.dialects.rate_limits import ietf_fields
 from veneer.edits import edits_of
 from veneer.errors import Error
@@ -26,11 +26,11 @@ from veneer.layer import Layer
 from veneer.layers._counting import Counting
 from veneer.layers._metered import Field, Metered
 from veneer.limiters.memory import MemoryLimiter
-from veneer.operations import Body, endpoint_of
+from veneer.operations import Body, Endpoint, endpoint_of
 from veneer.quotas.charging import Bill, Charging
 from veneer.quotas.estimate import Estimator, bound
 from veneer.quotas.fields import quota_fields
-from veneer.quotas.limiter import Decision, Limiter, LimiterUnavailableError
+from veneer.quotas.limiter import Limiter, LimiterUnavailableError
 from veneer.quotas.policy import QuotaPolicy
 from veneer.quotas.refusal import UNAVAILABLE, refusal
 from veneer.quotas.upstream_fields import combiner
@@ -102,27 +102,31 @@ class RateLimitMiddleware(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take what the request is charged and pass it on, or refuse it."""
         known = scope[facts.SCOPE_KEY]
-        endpoint = endpoint_of(scope)
+        endpoint = known.get(Endpoint) or endpoint_of(scope)
         ahead = known.get(Ahead)
         if ahead is not None and ahead.counting is not self.counting:
             ahead = None
         if endpoint is None or (ahead is not None and not ahead.looked):
             await self.app(scope, receive, send)
             return
-        call: Call | None = None
-        if self._reads_call and endpoint.operation.body is Body.JSON:
+        call: Call | None = known.get(Call) if self._reads_call else None
+        if call is None and self._reads_call and endpoint.operation.body is Body.JSON:
             read = await read_call(scope, receive)
             if isinstance(read, Error):
                 await read(scope, receive, send)
                 return
             call = read
-        bill = self._bill(scope, endpoint.operation.name, call, client_of(scope, receive).kept)
+        bill = self._bill(scope, endpoint.operation.name, call, known[Client].kept)
         if not bill.charges:
             await self.app(scope, receive, send)
             return
         stamp = None if Quotas in known else self._stamp
         try:
-            decision = await self._take(bill, scope, receive)
+            if self.counting.waits:
+                with known[Client].while_connected():
+                    decision = await self.counting.limiter.take(bill.charges)
+            else:
+                decision = await self.counting.limiter.take(bill.charges)
         except LimiterUnavailableError:
             await UNAVAILABLE(scope, receive, send)
             return
@@ -131,9 +135,9 @@ class RateLimitMiddleware(Layer):
             scope,
             send,
             stamp,
-            limiter=self.counting.limiter,
-            taken=decision.taken,
-            estimate=bill.estimate,
+            self.counting.limiter,
+            decision.taken,
+            bill.estimate,
         )
         try:
             if decision.refused:
@@ -156,12 +160,6 @@ class RateLimitMiddleware(Layer):
         if bill.estimate is not None:
             edits_of(scope).usage_wanted = True
         return bill
-
-    async def _take(self, bill: Bill, scope: Scope, receive: Receive) -> Decision:
-        if not self.counting.waits:
-            return await self.counting.limiter.take(bill.charges)
-        with client_of(scope, receive).while_connected():
-            return await self.counting.limiter.take(bill.charges)
 
     def _stand(
         self, earlier: Quotas | None, now: Sequence[Standing], ahead: Ahead | None

@@ -79,11 +79,10 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
         quota, cost = charge.quota, charge.cost
         level = meters[index].drain(quota, now)
         levels.append(level)
-        if cost > 0 and level + cost > quota.limit + TOLERANCE:
+        if level + cost > quota.limit + TOLERANCE and cost > 0:
             over.append(index)
-    if not over:
-        admitted, wait = UNITS, 0.0
-    else:
+    admitted, wait = UNITS, 0.0
+    if over:
         requests = [index for index in over if charges[index].quota.unit == REQUESTS]
         admitted = () if requests else (REQUESTS,)
         over = requests or over
@@ -92,17 +91,18 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
     marks: list[Mark | None] = []
     for index, charge in enumerate(charges):
         quota, cost, meter, level = charge.quota, charge.cost, meters[index], levels[index]
-        if cost > 0 and quota.unit in admitted:
+        limit, unit = quota.limit, quota.unit
+        if cost > 0 and unit in admitted:
             marks.append(meter.put_in(quota, cost))
             level += cost
         else:
             marks.append(None)
-        left = quota.limit - level + TOLERANCE
+        left = limit - level + TOLERANCE
         standings.append(
             Standing(
                 policy=quota.policy,
-                unit=quota.unit,
-                limit=quota.limit,
+                unit=unit,
+                limit=limit,
                 window=quota.window,
                 remaining=int(left) if left > 0 else 0,
                 reset=meter.reset(level, quota),

@@ -8,7 +8,7 @@ from typing import Any
 
 from veneer.limiters.decide import Meter, decide, meter_for
 from veneer.quotas.limiter import Decision, LimiterUnavailableError
-from veneer.quotas.quota import CONCURRENT, REQUESTS, Charge
+from veneer.quotas.quota import REQUESTS, Charge
 
 # So many of the oldest counters are looked at for each new one: with two, those that have ended
 # are never more than those that have not.
@@ -37,56 +37,59 @@ class MemoryLimiter:
         self._max_partitions = max_partitions
         self._clock = clock
         self._meters: dict[_Key, Meter] = {}
-        # The keys of those that end by themselves, in the order in which they were last looked at.
+        # Their keys, in the order in which they were last looked at.
         self._oldest: deque[_Key] = deque()
 
     async def take(self, charges: Sequence[Charge], /) -> Decision:
         """Decide, and take what is admitted; see `Limiter`."""
         now = self._clock()
+        known = self._meters
         keys: list[_Key] = []
         meters: list[Meter] = []
-        fresh: list[tuple[_Key, Meter, Charge]] = []
+        fresh: list[int] = []
         settles = False
         for charge in charges:
-            key = (charge.quota.id, charge.partition)
-            meter = self._meters.get(key)
-            if meter is None:
-                meter = meter_for(charge.quota)
-                if charge.cost > 0:
-                    fresh.append((key, meter, charge))
+            quota = charge.quota
+            key = (quota.id, charge.partition)
+            meter = known.get(key)
+            if charge.cost > 0:
+                if meter is None:
+                    fresh.append(len(keys))
+                if quota.unit != REQUESTS:
+                    settles = True
             keys.append(key)
-            meters.append(meter)
-            if charge.cost > 0 and charge.quota.unit != REQUESTS:
-                settles = True
+            meters.append(meter or meter_for(quota))
         if fresh:
             self._make_room(len(fresh), now, keys)
         judged = decide(charges, meters, now)
-        for key, meter, charge in fresh:
-            self._keep(key, meter, charge, now)
+        for index in fresh:
+            self._keep(keys[index], meters[index], now)
         return Decision(
             standings=judged.standings,
             refused=judged.refused,
             wait=judged.wait,
-            taken=(keys, charges, judged.marks) if settles and not judged.refused else None,
+            taken=(charges, meters, judged.marks) if settles and not judged.refused else None,
         )
 
     def settle(self, taken: Any, tokens: int, /) -> None:
         """Correct what was taken to what was used; see `Limiter`."""
         now = self._clock()
-        keys, charges, marks = taken
+        charges, meters, marks = taken
         for index, charge in enumerate(charges):
-            key, mark, quota = keys[index], marks[index], charge.quota
+            mark, quota = marks[index], charge.quota
             if mark is None or quota.unit == REQUESTS:
                 continue
-            known = self._meters.get(key)
-            # A counter that has ended meanwhile gives nothing back, but it takes a debt.
-            meter = meter_for(quota) if known is None else known
+            meter = meters[index]
+            ended = meter.until <= now
+            if ended:
+                # It may have been dropped: another one counts now, or none. It has nothing to give
+                # back, but a debt goes into that which counts.
+                key = (quota.id, charge.partition)
+                meter = self._meters.get(key) or meter_for(quota)
             meter.drain(quota, now)
             meter.settle(quota, mark, charge.cost, tokens)
-            if known is None:
-                self._keep(key, meter, charge, now)
-            elif quota.unit == CONCURRENT and meter.until <= now:
-                del self._meters[key]
+            if ended:
+                self._keep(key, meter, now)
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return a context in which nothing happens: it can always be used."""
@@ -111,9 +114,8 @@ class MemoryLimiter:
             else:
                 self._oldest.append(key)
 
-    def _keep(self, key: _Key, meter: Meter, charge: Charge, now: float) -> None:
+    def _keep(self, key: _Key, meter: Meter, now: float) -> None:
         """Hold a new counter, if anything stands in it."""
-        if meter.until > now:
+        if meter.until > now and key not in self._meters:
             self._meters[key] = meter
-            if charge.quota.unit != CONCURRENT:
-                self._oldest.append(key)
+            self._oldest.append(key)

@@ -63,7 +63,7 @@ class QuotaPolicy:
         self.strict = strict
         self.on_failure = on_failure
         self.asks_host = callable(partition)
-        self._partition = partition
+        self.partition = partition
         self._default = self._quotas(self.name, "limit", limit)
         self._patterns = [
             (re.compile(translate(_checked_pattern(pattern))).match, quotas)
@@ -106,7 +106,7 @@ class QuotaPolicy:
 
     def partitioner(self, peers: Peers) -> Partitioner:
         """Return the function from a request's scope to the partitions that it is counted on."""
-        return partitioner(self._partition, peers)
+        return partitioner(self.partition, peers)
 
     def _exceptions(
         self, option: str, given: Mapping[str, str | int]

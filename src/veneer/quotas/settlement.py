@@ -24,17 +24,19 @@ def used(scope: MutableMapping[str, Any], estimate: Estimate, status: int | None
       the call allowed: that counts also for a stream that broke, or whose client left;
     - an answer of which nothing could be seen used all that was taken for it.
     """
-    told = _told(facts.get(scope, Usage))
+    known = scope[facts.SCOPE_KEY]
+    usage = known.get(Usage)
+    told = 0 if usage is None else _told(usage)
     if told:
         return told
-    relayed, route = facts.get(scope, Relayed), facts.get(scope, Route)
-    if route is None and facts.get(scope, Unreached) is not None:
+    relayed, route = known.get(Relayed), known.get(Route)
+    if route is None and Unreached in known:
         return 0
     if _failed(status) or (route is not None and _failed(route.status)):
         reached = relayed is not None or route is not None
         return estimate.input_tokens if reached else 0
     if relayed is not None and relayed.stream and relayed.observed:
-        return estimate.input_tokens + _written(scope, relayed.events)
+        return estimate.input_tokens + _written(known.get(Call), relayed.events)
     return estimate.total
 
 
@@ -42,18 +44,17 @@ def _failed(status: int | None) -> bool:
     return status is None or status >= HTTPStatus.BAD_REQUEST
 
 
-def _told(usage: Usage | None) -> int:
+def _told(usage: Usage) -> int:
     """Return the total of a usage, 0 where it says nothing that could be true."""
-    if usage is None or usage.malformed:
+    read, written, total = usage.input_tokens, usage.output_tokens, usage.total_tokens
+    if usage.malformed or read < 0 or written < 0 or total < 0:
         return 0
-    parts = (usage.input_tokens, usage.output_tokens, usage.total_tokens)
-    if min(parts) < 0 or max(parts) > MAX_TOKENS:
+    if read > MAX_TOKENS or written > MAX_TOKENS or total > MAX_TOKENS:
         return 0
-    return max(usage.total_tokens, usage.input_tokens + usage.output_tokens)
+    return max(total, read + written)
 
 
-def _written(scope: MutableMapping[str, Any], events: int) -> int:
-    call = facts.get(scope, Call)
+def _written(call: Call | None, events: int) -> int:
     if call is None or call.output_cap is None:
         return events
     return min(events, call.output_cap * call.choices)

@@ -42,7 +42,7 @@ def combiner(option: str) -> Combine:
 
 def hide(headers: Fields, ours: Fields) -> list[tuple[bytes, bytes]]:
     """Return the response's fields with ours alone: those of the upstream are dropped."""
-    return [*(pair for pair in headers if not is_rate_limit(pair[0])), *ours]
+    return [*[pair for pair in headers if not is_rate_limit(pair[0])], *ours]
 
 
 def pass_on(headers: Fields, ours: Fields) -> list[tuple[bytes, bytes]]:
