@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from tests.limiters.clock import Clock
 from veneer.idempotency._sqlite_entries import GRACE, OVERHEAD, Entries, WriteNeeded
-from veneer.idempotency._sqlite_file import open_file
+from veneer.idempotency._sqlite_file import FORMAT
 from veneer.idempotency.store import Claim, Done, InFlight, Recording
+from veneer.stores.sqlite_file import open_file
 
 FINGERPRINT = b"f"
 
@@ -23,7 +24,7 @@ class Room:
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.clock = Clock()
-        self.connection = open_file(path)
+        self.connection = open_file(path, FORMAT)
         self.connection.execute("PRAGMA synchronous = OFF")
         self.entries = Entries(self.connection, max_bytes=max_bytes, clock=self.clock)
 

@@ -90,7 +90,7 @@ async def test_calls_that_are_cancelled_while_they_wait_are_left_out(
 ) -> None:
     await store.look(new_key())
     keys = [new_key() for _ in range(100)]
-    with worker_of(store)._using:
+    with worker_of(store)._file.using:
         tasks = [asyncio.ensure_future(store.claim(key, FIRST, LONG)) for key in keys]
         await asyncio.sleep(0.01)
         for task in tasks:
@@ -104,13 +104,13 @@ def test_what_nobody_waits_for_any_more_because_its_loop_is_closed_is_no_harm(pa
 
     async def leave() -> None:
         await store.look(new_key())
-        worker_of(store)._using.acquire()
+        worker_of(store)._file.using.acquire()
         task = asyncio.ensure_future(store.look(new_key()))
         await asyncio.sleep(0)
         task.cancel()
 
     asyncio.run(leave())
-    worker_of(store)._using.release()
+    worker_of(store)._file.using.release()
 
     async def come_back() -> None:
         async with store.lifespan():

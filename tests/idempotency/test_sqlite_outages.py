@@ -13,7 +13,7 @@ import pytest
 from tests.idempotency.sqlite_files import damage, exists, locked, remove, worker_of
 from tests.idempotency.stores import ANSWER, FIRST, LONG, TTL, claimed, new_key
 from veneer.idempotency import _sqlite_worker
-from veneer.idempotency._sqlite_file import VERSION
+from veneer.idempotency._sqlite_file import FORMAT
 from veneer.idempotency.sqlite import SqliteRecordingStore
 from veneer.idempotency.store import Claim, Done, Recording, StoreUnavailableError
 
@@ -79,7 +79,7 @@ async def test_who_waits_for_a_thread_that_is_stuck_is_told_in_time(path: Path) 
     async with store.lifespan():
         await store.look(new_key())
         with (
-            worker_of(store)._using,
+            worker_of(store)._file.using,
             pytest.raises(StoreUnavailableError, match=r"not answered within 0\.05 s"),
         ):
             await store.look(new_key())
@@ -91,7 +91,7 @@ async def test_where_too_many_wait_others_are_refused_at_once(
 ) -> None:
     await store.look(new_key())
     monkeypatch.setattr(_sqlite_worker, "MAX_JOBS", 8)
-    with worker_of(store)._using:
+    with worker_of(store)._file.using:
         looks = [asyncio.ensure_future(store.look(new_key())) for _ in range(50)]
         await asyncio.sleep(0.02)
         refused = [look for look in looks if look.done()]
@@ -121,9 +121,9 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_nothing_else(
     key = new_key()
     token = await claimed(store, key)
     worker = worker_of(store)
-    with worker._using:
-        assert worker._entries is not None
-        worker._entries._connection.execute("PRAGMA max_page_count = 20")
+    with worker._file.using:
+        assert worker._file._opened is not None
+        worker._file._opened._connection.execute("PRAGMA max_page_count = 20")
     with pytest.raises(StoreUnavailableError, match="database or disk is full"):
         await store.commit(key, token, LARGE, TTL)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
@@ -139,7 +139,7 @@ async def test_a_file_of_a_newer_version_is_refused(
     async with store.lifespan():
         await claimed(store, new_key())
     with closing(sqlite3.connect(path)) as other:
-        other.execute(f"PRAGMA user_version = {VERSION + 1}")
+        other.execute(f"PRAGMA user_version = {len(FORMAT.versions) + 1}")
     async with store.lifespan():
         for _ in range(3):
             with pytest.raises(StoreUnavailableError, match="made by a newer version"):

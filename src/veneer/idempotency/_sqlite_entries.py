@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import msgspec
 
 from veneer.idempotency.store import Claim, Done, InFlight, Recording
+from veneer.stores.sqlite_file import writing
 
 # What an entry takes in the file besides headers and body, in bytes, roughly and rounded up.
 OVERHEAD = 256
@@ -71,8 +72,7 @@ class Entries:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is written inside, and remove a little of what is old; all or nothing."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with writing(self._connection):
             totals = self._connection.execute("SELECT last, size FROM totals").fetchone()
             self._last, self._size = totals
             self._came = 0
@@ -82,10 +82,6 @@ class Entries:
             if (self._last, self._size) != totals:
                 values = (self._last, self._size)
                 self._connection.execute("UPDATE totals SET last = ?, size = ?", values)
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
 
     def look(self, key: bytes) -> InFlight | Done | None:
         """Tell what is there; `WriteNeeded` for a lease that is longer than it can be."""

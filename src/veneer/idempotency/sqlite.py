@@ -7,12 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from veneer.idempotency._sqlite_entries import Entries
 from veneer.idempotency._sqlite_worker import Failure, Job, Worker
 from veneer.idempotency.store import Claim, Done, InFlight, Recording, StoreUnavailableError
+from veneer.stores.sqlite_file import absolute
 
 DEFAULT_MAX_BYTES = 1024 * 1024 * 1024
 DEFAULT_TIMEOUT = 2.0
@@ -56,7 +56,10 @@ class SqliteRecordingStore:
             raise ValueError(f"Recordings have a positive number of bytes, not {max_bytes}.")
         if not 0 < timeout < math.inf:
             raise ValueError(f"A store's timeout is a positive number of seconds, not {timeout}.")
-        self._path = _absolute(path)
+        self._path = absolute(
+            path,
+            instead="for recordings that last as long as the process, take the store in memory",
+        )
         self._timeout = timeout
         self._open = partial(Entries, max_bytes=max_bytes, clock=clock)
         self._worker: Worker | None = None
@@ -142,13 +145,3 @@ class SqliteRecordingStore:
         if isinstance(answer, Failure):
             raise StoreUnavailableError(answer.reason)
         return answer
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    name = os.fspath(path)
-    if not name or name == ":memory:" or "\0" in name:
-        raise ValueError(
-            "A SQLite store needs the path of a file; for recordings that last as long as the "
-            "process, take the store in memory."
-        )
-    return Path(name).absolute()
