@@ -62,7 +62,6 @@ def test_the_file_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path) 
     assert path.read_bytes() == before
 
 
-
 def test_what_is_not_committed_is_undone(tmp_path: Path) -> None:
     def change(connection: sqlite3.Connection) -> None:
         with writing(connection):
