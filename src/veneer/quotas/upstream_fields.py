@@ -15,6 +15,7 @@ Fields = Sequence[tuple[bytes, bytes]]
 Combine = Callable[[Fields, Fields], list[tuple[bytes, bytes]]]
 
 FAMILIES = (b"x-ratelimit-", b"ratelimit-")
+BEGINNINGS = (b"x-ratelimit-", b"ratelimit")
 # OpenAI's fields of each unit.
 NAMES = tuple(
     (b"x-ratelimit-limit-" + unit, b"x-ratelimit-remaining-" + unit, b"x-ratelimit-reset-" + unit)
@@ -42,7 +43,11 @@ def combiner(option: str) -> Combine:
 
 def hide(headers: Fields, ours: Fields) -> list[tuple[bytes, bytes]]:
     """Return the response's fields with ours alone: those of the upstream are dropped."""
-    return [*[pair for pair in headers if not is_rate_limit(pair[0])], *ours]
+    # Most fields are told apart without a call of ours.
+    kept = [
+        pair for pair in headers if not pair[0].startswith(BEGINNINGS) or not is_rate_limit(pair[0])
+    ]
+    return [*kept, *ours]
 
 
 def pass_on(headers: Fields, ours: Fields) -> list[tuple[bytes, bytes]]:
