@@ -78,6 +78,27 @@ class Quotas(RequestFact, frozen=True):
     draft: Callable[[Sequence[Standing]], list[tuple[bytes, bytes]]] | None = None
 
 
+class BudgetStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How a budget stands for a caller; amounts are in picodollars.
+
+    `by` says what it is counted by (`team`, or `key` and `model`), never who that is. Of `limit`,
+    None where nothing is refused, `spent` is gone and `held` for calls that run; in a `period`
+    (`hour`, `day`, `week`, `month`, `total`) that is over at `ends`, in seconds since the epoch,
+    None for never. `exceeded` is whether this call did not fit; `disclosed`, whether the caller may
+    see amounts.
+    """
+
+    budget: str
+    by: tuple[str, ...]
+    period: str
+    ends: int | None
+    limit: int | None
+    spent: int
+    held: int
+    exceeded: bool = False
+    disclosed: bool = False
+
+
 class Replayed(ResponseFact, frozen=True):
     """The answer is that of an earlier request with the same idempotency key."""
 
