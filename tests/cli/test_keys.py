@@ -67,7 +67,7 @@ def test_every_field_can_be_given(keys: Run) -> None:
             "--limit",
             "rpm=5/minute",
             "--budget",
-            "usd=10/day",
+            "day=10",
         ),
         *("--not-before", "2020-01-01T01:00:00+01:00", "--expires-at", "2999-01-01T00:00:00Z"),
     )
@@ -83,7 +83,7 @@ def test_every_field_can_be_given(keys: Run) -> None:
         "models": ["gpt-*", "llama"],
         "tags": ["a", "b"],
         "limits": {"rpm": "5/minute"},
-        "budgets": {"usd": "10/day"},
+        "budgets": {"day": "10"},
         "not_before": "2020-01-01T00:00:00Z",
         "expires_at": "2999-01-01T00:00:00Z",
         "state": "live",

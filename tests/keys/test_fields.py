@@ -27,6 +27,7 @@ def test_the_scopes_are_those_that_the_auth_layer_knows() -> None:
         {"operations": frozenset({"embeddings", "/rerank", "/v1/score"})},
         {"models": ("gpt-*",)},
         {"limits": {"requests": "10/minute"}, "budgets": {"month": "20 USD"}},
+        {"budgets": {"a": "0", "b": "0.50", "c": "unlimited", "d": "999999999999 usd"}},
         {"limits": {"a": "60/minute; 10000/day", "b": "20", "c": "unlimited"}},
         {"not_before": NOW - timedelta(days=1), "expires_at": NOW + timedelta(seconds=1)},
     ],
@@ -70,6 +71,12 @@ def test_what_can_be_is_returned(members: dict[str, Any]) -> None:
         ("limits", {"tokens": "9999999999999999/minute"}),
         ("limits", {"tokens": "10/minute", "réquêtes 🙂": "5/\u017fecond"}),
         ("budgets", {"month": LONG}),
+        ("budgets", {"month": "ten"}),
+        ("budgets", {"month": "-1"}),
+        ("budgets", {"month": "10/day"}),
+        ("budgets", {"month": "10 EUR"}),
+        ("budgets", {"month": "0.0000000000001"}),
+        ("budgets", {"day": "1", "monät 🙂": "\u0661"}),
         ("budgets", {f"b{n}": "1" for n in range(MAX_ENTRIES + 1)}),
         ("not_before", datetime(2026, 3, 1)),  # noqa: DTZ001 - a time without a zone is the case
         ("not_before", datetime(1, 1, 1, tzinfo=UTC)),
@@ -92,6 +99,12 @@ def test_the_entry_of_a_limit_that_cannot_be_is_named() -> None:
     limits = {"requests": "10/minute", "tokens": "10/eon"}
     with pytest.raises(FieldError, match=r"^limits has 'tokens': '10/eon' is no limit: give rates"):
         KeyFields(name="n", limits=limits).checked(NOW)
+
+
+def test_the_entry_of_a_budget_that_cannot_be_is_named() -> None:
+    budgets = {"day": "unlimited", "month": "1e3"}
+    with pytest.raises(FieldError, match=r"^budgets has 'month': '1e3' is no budget: give dollars"):
+        KeyFields(name="n", budgets=budgets).checked(NOW)
 
 
 def test_notation_is_loaded_only_for_keys_with_limits() -> None:

@@ -26,7 +26,7 @@ from veneer.config.auth_tables import (
 from veneer.config.secret import read_secret
 from veneer.config.store_url import read_store_url
 from veneer.facts import Principal
-from veneer.keys.fields import FieldError, check_limits
+from veneer.keys.fields import FieldError, check_budgets, check_limits
 from veneer.keys.issuer import Issuer
 from veneer.keys.peppers import Peppers
 from veneer.keys.store import KeyStore
@@ -184,6 +184,7 @@ def _digest(table: KeyTable) -> str:
 def _principal(table: KeyTable) -> Principal:
     try:
         check_limits(table.limits)
+        check_budgets(table.budgets)
     except FieldError as error:
         raise ConfigurationError(f"[[auth.keys]] {table.id!r}: {error}") from error
     return Principal(

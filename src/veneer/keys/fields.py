@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from veneer.budgets import notation as budget_notation
 from veneer.operations import Allowed
 from veneer.quotas import notation
 
@@ -45,7 +46,8 @@ class KeyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Return these fields. Raises `FieldError` for the first that cannot be.
 
         Texts are 1 to 200 printable characters, collections have at most 100 of them, times are
-        aware, and the key's end is to come. A limit is one of some unit: whose, the policies say.
+        aware, and the key's end is to come. A limit is one of some unit: whose, the policies say. A
+        budget is in dollars.
         """
         for field in ("name", "team", "user"):
             text = getattr(self, field)
@@ -58,6 +60,7 @@ class KeyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             _check_collection(field, entries)
             _check_collection(field, entries.values())
         check_limits(self.limits)
+        check_budgets(self.budgets)
         self._check_permissions()
         self._check_times(now)
         return self
@@ -103,6 +106,15 @@ def check_limits(limits: Mapping[str, str]) -> None:
             notation.check(limit)
         except ValueError as error:
             raise FieldError("limits", f"limits has {name!r}: {error}") from error
+
+
+def check_budgets(budgets: Mapping[str, str]) -> None:
+    """Raise `FieldError` for the first budget that is none."""
+    for name, budget in budgets.items():
+        try:
+            budget_notation.parse(budget)
+        except ValueError as error:
+            raise FieldError("budgets", f"budgets has {name!r}: {error}") from error
 
 
 def is_text(text: str) -> bool:
