@@ -236,7 +236,7 @@ async def test_other_messages_are_no_part_of_an_answer() -> None:
 
 def test_an_answer_is_asked_for_that_can_be_recorded() -> None:
     headers = [(b"accept-encoding", b"gzip"), (b"host", b"x")]
-    ways = {"http.response.pathsend": {}, "http.response.trailers": {}, "tls": {}}
+    ways: dict[str, Any] = {"http.response.pathsend": {}, "http.response.trailers": {}, "tls": {}}
     scope = {"type": "http", "headers": headers, "extensions": ways}
     asked = recordable(scope)
     assert asked["headers"] == [(b"host", b"x"), (b"accept-encoding", b"identity")]

@@ -1,215 +1,190 @@
-"""Idempotency over the demo server: a key runs its call once."""
+"""The idempotency layer: the first call, and whoever asks again."""
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.asgi import Exchange, Responder, json_request, running
-from tests.lint import Lint
-from veneer.demo import DemoServer
-from veneer.idempotency.opening import open_recording_store
-from veneer.layers.errors import ErrorMiddleware
-from veneer.layers.headers import HeadersMiddleware
-from veneer.layers.idempotency import IdempotencyMiddleware
-from veneer.layers.relay import RelayMiddleware
+from tests.asgi import Exchange, http_scope, json_request, running
+from tests.layers.keyed import (
+    KEY,
+    Counted,
+    Stage,
+    Watched,
+    keyed,
+    layer,
+    nothing_left,
+    pause,
+    stepping,
+    whole,
+)
+from tests.layers.probe import SSE, Script
+from tests.layers.streams import CHAT, CHAT_WITH_USAGE, RESPONSES, compact, cut
+from veneer.facts import Principal
 
-
-class Counted:
-    """A model server that counts what it is asked, and waits where it is told to."""
-
-    def __init__(self) -> None:
-        self.server = DemoServer()
-        self.calls = 0
-        self.called = asyncio.Event()
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer like the demo server, in time."""
-        self.calls += 1
-        self.called.set()
-        await self.may_answer.wait()
-        await self.server(scope, receive, send)
+ANSWER = compact({"id": "chatcmpl-1", "choices": [], "usage": {"total_tokens": 8}})
+AUDIO = bytes(range(256)) * 20
 
 
-class Served:
-    """A stack with a model server below."""
-
-    def __init__(self, **options: Any) -> None:
-        self.model = Counted()
-        self.keyed = IdempotencyMiddleware(
-            RelayMiddleware(Lint(self.model)), share="all", **options
-        )
-        self.app = HeadersMiddleware(ErrorMiddleware(self.keyed))
-
-    async def ask(self, key: bytes | None = b"k", **members: Any) -> Exchange:
-        """Ask for a chat, and return the answer."""
-        return await asked(key, **members).run(self.app)
+def upload(key: bytes = b"k-1") -> Exchange:
+    headers = [(b"content-type", b"multipart/form-data; boundary=x"), (b"idempotency-key", key)]
+    return Exchange(http_scope("POST", "/v1/audio/transcriptions", headers), [b"--x", b"--x--"])
 
 
-@pytest.fixture
-def served() -> Served:
-    return Served()
-
-
-def asked(key: bytes | None = b"k", **members: Any) -> Exchange:
-    """Return the exchange of a chat under a key."""
-    body = {"model": "veneer-demo-1", "messages": [{"role": "user", "content": "Hello"}], **members}
-    headers = [] if key is None else [(b"idempotency-key", key)]
-    return json_request(body, headers=headers)
-
-
-def domain(exchange: Exchange) -> set[tuple[bytes, bytes]]:
-    """Return the fields of an answer but those of a request of its own."""
-    own = {b"x-request-id", b"server-timing", b"openai-processing-ms", b"idempotent-replayed"}
-    return {(name, value) for name, value in exchange.headers if name not in own}
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_retry_gets_the_same_answer_and_nothing_is_called(
-    served: Served, *, stream: bool
-) -> None:
-    first = await served.ask(stream=stream)
-    again = await served.ask(b'"k"', stream=stream)
-
-    assert served.model.calls == 1
-    assert first.status == again.status == 200
-    assert first.ended
-    assert again.ended
-    assert first.body == again.body
-    assert len(first.body) > 100
-    assert domain(first) == domain(again)
+@pytest.mark.parametrize("relay", [True, False])
+@pytest.mark.parametrize(
+    ("make", "asked"),
+    [
+        (lambda: whole(ANSWER), {}),
+        (lambda: whole(ANSWER[:9], ANSWER[9:]), {}),
+        (lambda: Script(*CHAT, headers=SSE), {"stream": True}),
+        (lambda: Script(*CHAT_WITH_USAGE, headers=SSE), {"stream": True}),
+        (lambda: Script(*CHAT[:-1], headers=SSE), {"stream": True}),
+        (lambda: Script(*RESPONSES, headers=SSE), {"stream": True, "path": "/v1/responses"}),
+        (lambda: whole(AUDIO[:999], AUDIO[999:], kind=b"audio/mpeg"), {"path": "/v1/audio/speech"}),
+        (lambda: whole(compact({"data": [[0.1]]})), {"path": "/v1/embeddings", "input": "a"}),
+        (lambda: whole(ANSWER, status=201), {}),
+        (lambda: whole(status=204), {"path": "/v1/audio/speech"}),
+        (lambda: whole(b"", kind=b"text/plain"), {"path": "/v1/audio/speech"}),
+    ],
+)
+async def test_a_repeated_call_gets_the_same_answer(make: Any, asked: Any, *, relay: bool) -> None:
+    store, app = Watched(), Counted(make)
+    stack = layer(app, relay=relay, store=store)
+    plain = await keyed(key=(b"x", b"y"), **asked).run(stack)
+    first = await keyed(**asked).run(stack)
+    again = await keyed(**asked).run(stack)
+    assert app.calls == 2
+    assert (first.status, first.body, first.ended) == (plain.status, plain.body, True)
+    assert (again.status, again.body, again.ended) == (first.status, first.body, True)
     assert first.header("idempotent-replayed") is None
     assert again.header("idempotent-replayed") == "true"
-    assert first.header("x-request-id") != again.header("x-request-id")
+    assert again.header("content-type") == first.header("content-type")
+    assert store.claims == 0
 
 
-async def test_without_a_key_each_call_is_made(served: Served) -> None:
-    for _ in range(2):
-        assert (await served.ask(None)).status == 200
-    assert served.model.calls == 2
+async def test_uploads_are_compared_without_their_boundary() -> None:
+    app = Counted(lambda: whole(b'{"text":"hi"}'))
+    stack = layer(app)
+    first, again = await upload().run(stack), await upload().run(stack)
+    assert (app.calls, again.body, again.header("idempotent-replayed")) == (1, first.body, "true")
 
 
-async def test_the_spelling_of_a_request_makes_no_difference(served: Served) -> None:
-    await served.ask(temperature=1)
-    body = (
-        b'{"temperature": 1.0,"messages":[{"content":"H\\u0065llo","role":"user"}],'
-        b'"model":"veneer-demo-1"}'
-    )
-    again = await json_request(body, headers=[(b"idempotency-key", b"k")]).run(served.app)
-    assert again.status == 200
-    assert again.header("idempotent-replayed") == "true"
-    assert served.model.calls == 1
+async def test_another_spelling_is_the_same_request_and_another_request_is_refused() -> None:
+    app = Counted(lambda: whole(ANSWER))
+    stack = layer(app)
+    one = json_request(b'{"model":"m","n":1,"messages":[]}', headers=[KEY])
+    two = json_request(b'{"messages": [], "n": 1.0, "model": "m"}', headers=[KEY])
+    other = json_request(b'{"model":"m","n":2,"messages":[]}', headers=[KEY])
+    await one.run(stack)
+    assert (await two.run(stack)).body == ANSWER
+    refused = await other.run(stack)
+    assert (refused.status, refused.header("x-should-retry")) == (422, "false")
+    assert refused.json()["error"]["code"] == "idempotency_key_reused"
+    assert app.calls == 1
 
 
-async def test_a_different_request_under_the_same_key_is_refused(served: Served) -> None:
-    await served.ask()
-    other = await served.ask(temperature=0.5)
-    assert other.status == 422
-    assert other.json()["error"]["code"] == "idempotency_key_reused"
-    assert other.header("x-should-retry") == "false"
-    assert served.model.calls == 1
+async def test_another_request_is_refused_while_the_first_runs() -> None:
+    stage = Stage()
+    stack = layer(Script(stage, ANSWER))
+    async with running(stack, keyed()) as first:
+        await stage.reached.wait()
+        refused = await keyed(temperature=1).run(stack)
+        assert (refused.status, refused.header("x-should-retry")) == (422, "false")
+        stage.go.set()
+        assert (await first).body == ANSWER
 
 
-@pytest.mark.parametrize("values", [[b""], [b"a", b"a"], [b"a\x01"], [b"x" * 256]])
-async def test_what_is_no_key_is_refused(served: Served, values: list[bytes]) -> None:
-    headers = [(b"idempotency-key", value) for value in values]
-    answer = await json_request({"model": "veneer-demo-1"}, headers=headers).run(served.app)
-    assert answer.status == 400
-    assert "Idempotency-Key" in answer.json()["error"]["message"]
-    assert served.model.calls == 0
+@pytest.mark.parametrize("relay", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_duplicates_that_join_at_any_step_get_the_same(*, relay: bool, stream: bool) -> None:
+    step = pause
+    steps: list[Any] = [thing for part in CHAT for thing in (lambda: step(2), part)]
+    make = lambda: Script(*steps, headers=SSE) if stream else Script(lambda: step(4), ANSWER)  # noqa: E731 - short, and needed once
+    expected = b"".join(CHAT) if stream else ANSWER
+    for late in range(60):
+        app, store = Counted(make), Watched(slow=True)
+        stack = layer(app, relay=relay, store=store)
+        async with running(stack, stepping(stream=stream)) as first:
+            await pause(late)
+            second = await stepping(stream=stream).run(stack)
+            both = [await first, second]
+        assert [one.body for one in both] == [expected] * 2, late
+        assert [one.ended for one in both] == [True] * 2, late
+        assert {one.header("idempotent-replayed") for one in both} == {None, "true"}, late
+        assert app.calls == 1, late
+        assert (store.asked.count("commit"), store.claims) == (1, 0)
 
 
-async def test_a_failure_is_not_kept(served: Served) -> None:
-    for calls in (1, 2):
-        answer = await served.ask(model="none")
-        assert answer.status == 404
-        assert answer.header("idempotent-replayed") is None
-        assert served.model.calls == calls
+@settings(max_examples=60, deadline=None)
+@given(
+    places=st.lists(st.integers(0, 700), max_size=8),
+    leaves=st.integers(0, 60),
+    joins=st.lists(st.tuples(st.integers(0, 60), st.none() | st.integers(0, 30)), max_size=3),
+    relay=st.booleans(),
+)
+def test_any_chunking_and_any_disconnects_replay_byte_for_byte(
+    places: list[int], leaves: int, joins: list[tuple[int, int | None]], *, relay: bool
+) -> None:
+    """`leaves` is after how many steps the first client goes; each of `joins` comes and may go."""
+    stream = b"".join(CHAT)
+
+    async def come_and_go(stack: Any, come: int, go: int | None) -> Exchange:
+        await pause(come)
+        exchange = stepping(stream=True)
+        async with running(stack, exchange) as task:
+            if go is not None:
+                await pause(go)
+                exchange.disconnect.set()
+            await task
+        return exchange
+
+    async def main() -> None:
+        store = Watched(slow=True)
+        parts = [part for piece in cut(stream, places) for part in (lambda: pause(1), piece)]
+        app = Counted(lambda: Script(*parts, headers=SSE))
+        stack = layer(app, relay=relay, store=store)
+        exchanges = await asyncio.gather(
+            come_and_go(stack, 0, leaves), *(come_and_go(stack, *join) for join in joins)
+        )
+        again = await keyed(stream=True).run(stack)
+        assert again.body == stream
+        for exchange in exchanges:
+            assert stream.startswith(exchange.body)
+            if not exchange.disconnect.is_set():
+                assert exchange.body == stream
+        assert (app.calls, store.claims) == (1, 0)
+        await pause()
+        assert nothing_left()
+
+    asyncio.run(main())
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_duplicates_follow_the_call_in_flight(served: Served, *, stream: bool) -> None:
-    served.model.may_answer.clear()
-    exchanges = [asked(stream=stream) for _ in range(20)]
-    tasks = [asyncio.create_task(exchange.run(served.app)) for exchange in exchanges]
-    await served.model.called.wait()
-    served.model.may_answer.set()
-    await asyncio.gather(*tasks)
+@settings(max_examples=200, deadline=None)
+@given(
+    callers=st.lists(
+        st.tuples(st.text(min_size=1), st.none() | st.text()), min_size=2, max_size=2, unique=True
+    ),
+    key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20),
+    share=st.sampled_from(["team", "key"]),
+)
+def test_tenants_never_meet(callers: list[tuple[str, str | None]], key: str, share: str) -> None:
+    quoted = json.dumps(key).encode()
 
-    assert served.model.calls == 1
-    assert len({exchange.body for exchange in exchanges}) == 1
-    assert [exchange.header("idempotent-replayed") for exchange in exchanges] == [
-        None,
-        *["true"] * 19,
-    ]
-    if not stream:
-        assert json.loads(exchanges[7].body)["object"] == "chat.completion"
+    async def main() -> None:
+        app = Counted(lambda: whole(ANSWER))
+        store = Watched()
+        for caller, team in callers:
+            principal = Principal(id=caller, team=team)
+            stack = layer(app, principal=principal, store=store, share=share)
+            assert (await keyed(key=(b"idempotency-key", quoted)).run(stack)).status == 200
+        (one, red), (two, blue) = callers
+        shared = red == blue if share == "team" and None not in (red, blue) else one == two
+        if share == "team" and (red is None) != (blue is None):
+            shared = False
+        assert app.calls == (1 if shared else 2)
 
-
-async def test_a_client_that_leaves_finds_the_answer_when_it_comes_back(served: Served) -> None:
-    served.model.may_answer.clear()
-    left = asked(stream=True)
-    async with running(served.app, left):
-        await served.model.called.wait()
-        left.disconnect.set()
-        await asyncio.sleep(0.05)
-    served.model.may_answer.set()
-    again = await served.ask(stream=True)
-    assert again.status == 200
-    assert again.body.endswith(b"data: [DONE]\n\n")
-    assert served.model.calls == 1
-
-
-async def test_a_conflict_is_answered_by_option() -> None:
-    served = Served(in_flight="conflict")
-    served.model.may_answer.clear()
-    async with running(served.app, asked()) as first:
-        await served.model.called.wait()
-        second = await served.ask()
-        assert second.status == 409
-        assert second.header("retry-after") == "1"
-        served.model.may_answer.set()
-        assert (await first).status == 200
-    assert (await served.ask()).header("idempotent-replayed") == "true"
-
-
-async def test_streams_are_left_alone_by_option() -> None:
-    served = Served(streams="ignore")
-    for calls in (1, 2):
-        answer = await served.ask(stream=True)
-        assert answer.status == 200
-        assert answer.header("idempotency-status") == "ignored_streaming"
-        assert served.model.calls == calls
-
-
-async def test_a_replay_has_no_limits_of_the_past() -> None:
-    limits = [
-        (b"x-ratelimit-remaining-requests", b"9"),
-        (b"ratelimit", b'"p";r=9'),
-        (b"x-kept", b"1"),
-    ]
-    model = Responder(b"{}", headers=[*limits, (b"date", b"then"), (b"set-cookie", b"a=1")])
-    keyed = IdempotencyMiddleware(RelayMiddleware(model), share="all")
-    first, again = [await asked().run(HeadersMiddleware(keyed)) for _ in range(2)]
-    assert first.header("ratelimit") is not None
-    assert again.header("idempotent-replayed") == "true"
-    assert again.header("x-kept") == "1"
-    for name in ("x-ratelimit-remaining-requests", "ratelimit", "date", "set-cookie"):
-        assert again.header(name) is None
-
-
-async def test_an_answer_outlasts_the_process_in_a_file(tmp_path: Path) -> None:
-    answers = []
-    for calls in (1, 0):
-        store = open_recording_store(f"sqlite:///{tmp_path}/recordings.db")
-        served = Served(store=store)
-        async with store.lifespan():
-            answers.append(await served.ask(stream=True))
-        assert served.model.calls == calls
-    assert answers[0].body == answers[1].body
-    assert answers[1].header("idempotent-replayed") == "true"
+    asyncio.run(main())

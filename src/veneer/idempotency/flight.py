@@ -101,6 +101,8 @@ class Flight:
         What the call raises is raised here in one of those who follow; in all others, and wherever
         an answer has begun that cannot be completed, that is `BrokenResponseError`.
         """
+        if self._timer is not None and not self._abandoned.is_set():
+            self._timer.cancel()
         try:
             await self._tape.play(send)
         finally:

@@ -128,6 +128,9 @@ class Flights:
 
     async def _land(self, flight: Flight, key: bytes, lease: Lease, landing: Landing) -> bool:
         """Keep an answer, if it is to be kept; return whether it may be given."""
+        if flight.answer is not None:
+            # The lease was lost, and this is what the app says because it was given up.
+            return False
         if not self._rules.keeps(landing, flight.facts):
             # Before the answer is out: who tries again is to find the key free.
             await lease.give_up()

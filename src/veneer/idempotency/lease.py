@@ -56,18 +56,24 @@ class Lease:
         traceback: TracebackType | None,
     ) -> None:
         """Give up what was neither committed nor given up."""
-        if self._held:
-            await self.give_up()
+        try:
+            if self._held:
+                await self.give_up()
+        finally:
+            # Cancelled on the way; once more, then the lease ends by itself.
+            if self._held:
+                await self.give_up()
 
     async def give_up(self) -> None:
         """Let the next one run the call."""
         self._stop()
-        self._held = False
         with anyio.move_on_after(RELEASE_TIMEOUT, shield=True):
             try:
                 await self._store.release(self._key, self._token)
             except StoreUnavailableError as reason:
                 logger.warning("a key could not be given up, which its lease will do: %s", reason)
+        # Only now: whoever is cancelled on the way tries again where the call ends.
+        self._held = False
 
     async def commit(self, recording: Recording | None, ttl: float) -> bool:
         """Keep the answer for `ttl` seconds; False if somebody else has the claim by now."""

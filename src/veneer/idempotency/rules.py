@@ -1,5 +1,6 @@
 """How calls under a key are treated, and what of their answers is kept."""
 
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Literal
@@ -16,6 +17,9 @@ from veneer.wire.fields import HOP_BY_HOP
 NEVER_KEPT = frozenset(
     [HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS]
 )
+
+# How a stream of the Responses API ends whose model has failed; in a string, quotes are escaped.
+_FAILED = re.compile(rb'"type"\s*:\s*"response\.failed"')
 
 # Fields of a response that belong to the one request, or to its connection.
 OWN_FIELDS = HOP_BY_HOP | {
@@ -50,10 +54,17 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.keep == "success" and status >= HTTPStatus.MULTIPLE_CHOICES:
             return False
+        if landing.stream and landing.body is not None and _says_failed(landing.body):
+            return False
         relayed: Relayed | None = known.get(Relayed)
         if relayed is None:
             return True
         return relayed.complete and (relayed.observed or not landing.stream)
+
+
+def _says_failed(stream: bytes) -> bool:
+    """Whether the last event of a stream is a response of which a proper event says it failed."""
+    return _FAILED.search(stream.rstrip().rpartition(b"\n\n")[2]) is not None
 
 
 def lasting(

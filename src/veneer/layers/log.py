@@ -1,9 +1,9 @@
 """Log: one line a call on the logger `veneer.access`.
 
 Answers nothing by itself. Reads, where they are known, `RequestId`, `Endpoint`, `Call`, `Route`,
-`Usage` and `Relayed`; writes nothing. Stands below what gives requests their id, above all that may
-refuse them. A line holds no body, no query string and no credential, and what comes from outside
-cannot break out of its field.
+`Usage`, `Relayed` and `Replayed`; writes nothing. Stands below what gives requests their id, above
+all that may refuse them. A line holds no body, no query string and no credential, and what comes
+from outside cannot break out of its field.
 """
 
 import json
@@ -22,7 +22,7 @@ from veneer import facts
 from veneer.call import Call
 from veneer.client import Client
 from veneer.errors import BrokenResponseError
-from veneer.facts import Relayed, RequestId, Route, Usage
+from veneer.facts import Relayed, Replayed, RequestId, Route, Usage
 from veneer.layer import Layer
 from veneer.operations import Endpoint
 
@@ -62,6 +62,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     upstream_ms: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    replayed: bool | None = None
     outcome: str
 
 
@@ -169,6 +170,8 @@ def entry_of(scope: Scope, seen: "_Seen", stamp: str) -> Entry:
     if usage is not None:
         entry.input_tokens = usage.input_tokens
         entry.output_tokens = usage.output_tokens
+    if Replayed in known:
+        entry.replayed = True
     return entry
 
 
@@ -228,8 +231,8 @@ def as_text(entry: Entry) -> str:
             continue
         if name in FREE and _bare.fullmatch(value) is None:
             pairs.append(f"{name}={json.dumps(value)}")
-        elif name == "stream":
-            pairs.append("stream=true" if value else "stream=false")
+        elif isinstance(value, bool):
+            pairs.append(f"{name}={'true' if value else 'false'}")
         else:
             pairs.append(f"{name}={value}")
     return " ".join(pairs)
