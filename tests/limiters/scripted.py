@@ -10,7 +10,12 @@ import pytest
 
 from veneer.facts import Standing
 from veneer.limiters.guarded import Guarded
-from veneer.quotas.limiter import Decision, LimiterFullError, LimiterUnavailableError
+from veneer.quotas.limiter import (
+    Decision,
+    LimiterBusyError,
+    LimiterFullError,
+    LimiterUnavailableError,
+)
 from veneer.quotas.quota import Charge, OnFailure, Quota, Unit
 
 # Long enough that nothing which is under way here is ever late.
@@ -18,7 +23,7 @@ LONG = 20.0
 # Of what does hang, and must be given up.
 SHORT = 0.01
 
-Deed = Literal["admit", "refuse", "fail", "full", "late", "hang", "wait"]
+Deed = Literal["admit", "refuse", "fail", "busy", "full", "late", "hang", "wait"]
 
 
 class Clock:
@@ -56,6 +61,8 @@ class Scripted:
         taken = (self.name, len(self.asked))
         if self.deed == "fail":
             raise LimiterUnavailableError("connection refused") from ConnectionRefusedError(111)
+        if self.deed == "busy":
+            raise LimiterBusyError("locked")
         if self.deed == "full":
             raise LimiterFullError("no row is free")
         if self.deed == "late":

@@ -244,6 +244,39 @@ async def test_a_limiter_that_was_away_and_is_full_is_back() -> None:
     assert (await room.take()).taken is not None
 
 
+async def test_a_busy_limiter_fails_one_take_and_is_asked_for_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    room = Room()
+    for _ in range(20):
+        room.far.deed = "busy"
+        assert (await room.take(LOCAL)).standings[0].policy == "local-requests@near"
+        with pytest.raises(LimiterUnavailableError):
+            await room.take(CLOSED)
+        room.far.deed = "admit"
+        room.clock.now += 0.2
+        assert (await room.take()).taken is not None
+    assert (room.guard.failures, caplog.records) == (40, [])
+
+
+async def test_a_limiter_that_stays_busy_is_away() -> None:
+    room = Room("busy")
+    for _ in range(9):
+        await room.take()
+        room.clock.now += 0.03125
+    assert len(room.far.asked) == 9
+    await room.take()
+    assert len(room.far.asked) == 9
+    room.clock.now += 0.5
+    await room.take()
+    await room.take()
+    assert len(room.far.asked) == 10
+    room.far.deed = "admit"
+    room.clock.now += 1.0
+    assert (await room.take()).taken is not None
+    assert (await room.take()).taken is not None
+
+
 async def test_being_late_is_logged_as_such(caplog: pytest.LogCaptureFixture) -> None:
     await Room("hang", timeout=SHORT).take()
     assert "(TimeoutError)" in caplog.text

@@ -11,6 +11,9 @@ logger = logging.getLogger("veneer.limits")
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 
+# Seconds for which somebody may be busy, with nobody answered, before that counts as a failure.
+LONGEST_STALL = 0.25
+
 
 class Breaker:
     """Lets everybody ask while all is well; after a failure nobody, and then one at a time.
@@ -30,6 +33,8 @@ class Breaker:
         self._since = 0.0
         self._ask_at = 0.0
         self._trying = False
+        self._stalled_in = -1
+        self._stalled_at = 0.0
         # Counts what is known: each answer, and each change. A call that began before the last of
         # them says nothing about the time after it; those that were under way when all was lost
         # do not lengthen the pause, one after the other.
@@ -57,6 +62,17 @@ class Breaker:
             return
         self._change(away=False)
         logger.info("the limiter %s is back after %.1f s", self._name, self._clock() - self._since)
+
+    def stalled(self, attempt: int, error: BaseException) -> None:
+        """Note that one was too busy to answer: a failure if that lasts, or ends a trial."""
+        if attempt != self._era:
+            return
+        now = self._clock()
+        if not self._away and self._stalled_in != attempt:
+            self._stalled_in = attempt
+            self._stalled_at = now
+        elif self._away or now - self._stalled_at >= LONGEST_STALL:
+            self.failed(attempt, error)
 
     def failed(self, attempt: int, error: BaseException) -> None:
         """Have nobody ask for a while, if this tells that it is away."""

@@ -13,7 +13,13 @@ from veneer.facts import Standing
 from veneer.limiters._breaker import Breaker
 from veneer.limiters._within import within
 from veneer.limiters.memory import MemoryLimiter
-from veneer.quotas.limiter import Decision, Limiter, LimiterFullError, LimiterUnavailableError
+from veneer.quotas.limiter import (
+    Decision,
+    Limiter,
+    LimiterBusyError,
+    LimiterFullError,
+    LimiterUnavailableError,
+)
 from veneer.quotas.quota import Charge, Quota
 
 logger = logging.getLogger("veneer.limits")
@@ -37,7 +43,8 @@ class Guarded:
     one take at a time does, until one succeeds; all others go on without waiting. A take that fails
     although another was answered after it began changes nothing for the others. The change is
     logged, once each way. `failures` counts the takes that failed. A limiter that says it is full
-    (`LimiterFullError`) failed that one take only: for others it may have room.
+    (`LimiterFullError`) failed that one take only: for others it may have room. One that says it is
+    busy (`LimiterBusyError`) did so too, unless nobody is answered for 0.25 s.
 
     Relies on this of the limiter: a take that is cancelled, here for being late, ends promptly, and
     what may have been taken for it is given back without anybody's settling it; the same holds when
@@ -73,6 +80,9 @@ class Guarded:
             self.failures += 1
             self._breaker.succeeded(attempt)
             self._complain(error)
+        except LimiterBusyError as error:
+            self.failures += 1
+            self._breaker.stalled(attempt, error)
         except (LimiterUnavailableError, TimeoutError) as error:
             self.failures += 1
             self._breaker.failed(attempt, error)

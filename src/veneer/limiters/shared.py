@@ -13,16 +13,20 @@ from weakref import WeakMethod
 
 from veneer.limiters._file import Sizes
 from veneer.limiters._table import Table, Taken, open_table
-from veneer.quotas.limiter import Decision, LimiterUnavailableError
+from veneer.quotas.limiter import Decision, LimiterBusyError, LimiterUnavailableError
 from veneer.quotas.quota import Charge
 
 logger = logging.getLogger("veneer.limits")
 
-# The lock is held for microseconds, unless its holder is paused or stopped. It is tried so many
-# times in a row, by one task of a process at a time; then it is asked for every STEP seconds.
+# The lock is held for microseconds, unless its holder is paused (where there is more to do than
+# there are cores, for tens of milliseconds) or stopped. It is tried so many times in a row, by one
+# task of a process at a time; then it is asked for every STEP seconds (uvloop makes less than a
+# millisecond none at all, and who spins keeps its holder waiting), and LEAST times in any case: who
+# was paused itself has not waited.
 _TRIES = 25
-_STEP = 0.0005
-PATIENCE = 0.02
+_STEP = 0.001
+_LEAST = 10
+PATIENCE = 0.04
 
 # Seconds after which settlements that found the table locked try again if nothing else does it
 # for them, and how many are done in one go.
@@ -41,8 +45,9 @@ class SharedLimiter:
 
     At most `max_partitions` counters are held, one for each quota of each partition, besides
     `max_strict` for strict quotas; and `max_running` calls. A live counter is never forgotten:
-    where there is no room, `take` raises LimiterUnavailableError. It does so too where the table
-    stays locked for 20 ms (whoever holds it is stopped), or the file cannot be opened.
+    where there is no room, `take` raises LimiterUnavailableError. It does so too where the file
+    cannot be opened, and LimiterBusyError where the table stays locked for 40 ms (whoever holds it
+    is paused or stopped).
 
     The calls of a process that dies are given back a second later. One that is stopped keeps its
     own. `clock` (seconds, the same for all processes) stands in for time in tests. One instance is
@@ -130,17 +135,19 @@ class SharedLimiter:
         return None
 
     async def _wait(self) -> Table:
-        """Return the table when it is locked for us, or raise LimiterUnavailableError."""
+        """Return the table when it is locked for us, or raise LimiterBusyError."""
         loop = asyncio.get_running_loop()
         end = loop.time() + PATIENCE
+        tries = 0
         self._waiting += 1
         try:
             while True:
                 table = self._enter(1)
                 if table is not None:
                     return table
-                if loop.time() >= end:
-                    raise LimiterUnavailableError(
+                tries += 1
+                if tries >= _LEAST and loop.time() >= end:
+                    raise LimiterBusyError(
                         f"The file that workers share stays locked for {PATIENCE * 1000:g} ms."
                     )
                 await asyncio.sleep(_STEP)

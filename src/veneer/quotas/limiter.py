@@ -18,6 +18,10 @@ class LimiterFullError(LimiterUnavailableError):
     """Whoever counts did answer, and has no room for what this call would count."""
 
 
+class LimiterBusyError(LimiterUnavailableError):
+    """Whoever counts is held up for a moment: this call was in vain, the next may not be."""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a limiter decided, and how things stand after it.
 
