@@ -1,15 +1,18 @@
-"""Money: whole picodollars, of which a dollar has 10**12; nothing is ever a float."""
+"""Money: whole picodollars, of which a dollar has 10**12; nothing is ever a float.
+
+All of it is arithmetic of whole numbers, so that it does not depend on the host's decimal context.
+"""
 
 import re
-from decimal import Decimal
-from fractions import Fraction
 
-DOLLAR = 10**12
+PLACES = 12
+DOLLAR: int = 10**PLACES
 
 # A call that costs more than this is a mistake; it also fits where 64 bits are all there is.
 MOST = 1_000_000 * DOLLAR
 
-_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
+AMOUNT = r"[0-9]{1,12}(\.[0-9]{1,12})?"
+_AMOUNT = re.compile(AMOUNT)
 
 
 def parse(text: str) -> int:
@@ -19,18 +22,31 @@ def parse(text: str) -> int:
     """
     if _AMOUNT.fullmatch(text) is None:
         raise ValueError(f"{text[:40]!r} is no amount: give dollars, such as '0.15'.")
-    return int(Decimal(text) * DOLLAR)
+    whole, _, rest = text.partition(".")
+    return int(whole) * DOLLAR + int(rest.ljust(PLACES, "0"))
 
 
 def shown(amount: int, *, places: int | None = None) -> str:
     """Return an amount in dollars as digits: exactly, or rounded half-even to some places."""
-    exact = Decimal(amount).scaleb(-12)
-    if places is not None:
-        exact = round(exact, places)
-    text = f"{exact:f}"
-    return text.rstrip("0").rstrip(".") if "." in text and places is None else text
+    if places is None:
+        text = point(amount, PLACES)
+        return text.rstrip("0").rstrip(".")
+    if places <= PLACES:
+        return point(half_even(amount, 10 ** (PLACES - places)), places)
+    return point(amount * 10 ** (places - PLACES), places)
 
 
-def rounded(exact: Fraction) -> int:
-    """Return the whole number that is nearest; of two that are, the even one."""
-    return round(exact)
+def point(units: int, places: int) -> str:
+    """Return a number of units of which 10**places are one, with all of its places."""
+    sign = "-" if units < 0 else ""
+    digits = str(abs(units)).rjust(places + 1, "0")
+    return f"{sign}{digits[:-places]}.{digits[-places:]}" if places else f"{sign}{digits}"
+
+
+def half_even(number: int, divisor: int) -> int:
+    """Return the whole number nearest to a quotient; of two that are, the even one."""
+    quotient, rest = divmod(number, divisor)
+    twice = 2 * rest
+    if twice > divisor or (twice == divisor and quotient & 1):
+        return quotient + 1
+    return quotient

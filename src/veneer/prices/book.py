@@ -1,0 +1,155 @@
+"""The price book: which price a model has, at a time and for a length of prompt."""
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from fnmatch import translate
+from functools import lru_cache
+from hashlib import sha256
+
+import msgspec
+
+from veneer.prices.price import Price, dearest
+
+# Models whose prices are remembered, each under a name that a client gave.
+MAX_REMEMBERED = 1024
+
+ALWAYS = float("-inf")
+
+# A model's name, or a pattern as in fnmatch, or an expression that is matched from the start of the
+# name; and its price, None for a model that is known to have none.
+Entry = tuple[str | re.Pattern[str], Price | None]
+
+
+class _Era(msgspec.Struct, frozen=True):
+    """The prices of a model from a time on (Unix seconds): those of long prompts come first."""
+
+    since: float
+    longer: tuple[Price, ...]
+    base: Price
+    dearest: Price
+
+
+_Eras = tuple[_Era, ...]
+
+
+class PriceBook:
+    """The prices of models.
+
+    An exact name goes before patterns, of which the first that matches counts; names are told apart
+    by case. Several entries of one name differ in `since` or in `above`: the latest that holds at
+    the time counts, and of these the one for the longest prompt. Where no entry of a name holds
+    yet, the next pattern that matches counts. An entry of None ends the search: the model has no
+    price. What is not found here is looked for in the book `otherwise`.
+
+    `version` is what receipts call these prices; left out, it is made from them, so that it changes
+    when they do. Raises ValueError for two entries that hold at the same time, and for one of long
+    prompts without one for short.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Entry],
+        *,
+        version: str | None = None,
+        otherwise: "PriceBook | None" = None,
+    ) -> None:
+        given = list(entries)
+        self.version = version or _digest(given, otherwise)
+        self._otherwise = otherwise
+        named: dict[str | re.Pattern[str], list[Price]] = {}
+        ends = {name for name, price in given if price is None}
+        for name, price in given:
+            prices = named.setdefault(name, [])
+            if price is not None:
+                prices.append(price)
+                if name in ends:
+                    raise ValueError(f"{_text(name)!r} is said to have a price and to have none.")
+        found = {name: _eras(name, prices) for name, prices in named.items()}
+        self._exact = {name: eras for name, eras in found.items() if isinstance(name, str)}
+        self._patterns = [
+            (re.compile(translate(name)) if isinstance(name, str) else name, eras)
+            for name, eras in found.items()
+            if not isinstance(name, str) or any(letter in name for letter in "*?[")
+        ]
+        self._of = lru_cache(MAX_REMEMBERED)(self._find)
+
+    def price(self, model: str, *, at: float, input_tokens: int = 0) -> Price | None:
+        """Return a model's price for a prompt of some tokens; None where it has none.
+
+        `at` is in Unix seconds: give the time at which the call began, for its hold and for its
+        cost, so that midnight does not come between them.
+        """
+        for era in self._of(model):
+            if era.since <= at:
+                for price in era.longer:
+                    if input_tokens > price.above:
+                        return price
+                return era.base
+        return None
+
+    def dearest(self, model: str, *, at: float) -> Price | None:
+        """Return the most that anything of a model can cost, whatever the prompt and the tier.
+
+        For holds; it has no tiers of its own. None where the model has no price.
+        """
+        for era in self._of(model):
+            if era.since <= at:
+                return era.dearest
+        return None
+
+    def _find(self, model: str) -> _Eras:
+        """Return the eras of a model in the order in which they are tried."""
+        found: list[_Era] = []
+        for eras in self._matching(model):
+            if not eras:
+                return tuple(found)
+            found += eras
+        if self._otherwise is not None:
+            found += self._otherwise._find(model)  # noqa: SLF001 - another of the same class
+        return tuple(found)
+
+    def _matching(self, model: str) -> Iterator[_Eras]:
+        exact = self._exact.get(model)
+        if exact is not None:
+            yield exact
+        for pattern, eras in self._patterns:
+            if pattern.match(model) and eras is not exact:
+                yield eras
+
+
+def _eras(name: str | re.Pattern[str], prices: list[Price]) -> _Eras:
+    by_since: dict[float, list[Price]] = {}
+    for price in prices:
+        by_since.setdefault(_start(price), []).append(price)
+    return tuple(_era(name, since, by_since[since]) for since in sorted(by_since, reverse=True))
+
+
+def _era(name: str | re.Pattern[str], since: float, prices: list[Price]) -> _Era:
+    *longer, base = sorted(prices, key=lambda price: price.above, reverse=True)
+    aboves = [price.above for price in prices]
+    day = f", since {base.since}" if base.since is not None else ""
+    if len(set(aboves)) < len(aboves):
+        raise ValueError(f"{_text(name)!r} has two prices for the same prompts{day}.")
+    if base.above:
+        raise ValueError(
+            f"{_text(name)!r} has no price for prompts of up to {base.above} tokens{day}."
+        )
+    return _Era(since, tuple(longer), base, dearest(prices))
+
+
+def _start(price: Price) -> float:
+    day = price.since
+    if day is None:
+        return ALWAYS
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()
+
+
+def _text(name: str | re.Pattern[str]) -> str:
+    return name if isinstance(name, str) else name.pattern
+
+
+def _digest(entries: list[Entry], otherwise: PriceBook | None) -> str:
+    text = repr([(_text(name), price) for name, price in entries])
+    below = "" if otherwise is None else otherwise.version
+    return sha256(f"{text}{below}".encode()).hexdigest()[:12]
