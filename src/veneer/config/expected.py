@@ -1,11 +1,17 @@
 """What an option takes, in words, from its type."""
 
 import math
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import inspect
 
-from veneer.config.table import HIDDEN
+from veneer.config.table import AMOUNT, HIDDEN
+
+# What a mark says that an option takes, whatever its type.
+_MARKED = MappingProxyType(
+    {HIDDEN: "env:NAME or file:PATH", AMOUNT: 'an amount in quotes, such as "0.15"'}
+)
 
 
 def expected(kind: Any) -> str:
@@ -44,7 +50,8 @@ def _marks(info: inspect.Type) -> set[str]:
 def _words(info: inspect.Type) -> str:
     match info:
         case inspect.Metadata():
-            words = "env:NAME or file:PATH" if HIDDEN in (info.extra or {}) else _words(info.type)
+            named = [words for mark, words in _MARKED.items() if mark in (info.extra or {})]
+            words = named[0] if named else _words(info.type)
         case inspect.ListType():
             words = f"a list, each item {_words(info.item_type)}"
         case inspect.UnionType():
@@ -58,13 +65,19 @@ def _words(info: inspect.Type) -> str:
             words = f"a whole number{_range(info)}"
         case inspect.FloatType():
             words = f"a number{_range(info)}"
-        case inspect.StrType() if info.pattern:
-            words = "the name of a header field"
+        case inspect.DateType():
+            words = "a date such as 2026-01-31"
         case inspect.StrType():
-            words = "a string that is not empty" if info.min_length else "a string"
+            words = _string(info)
         case _:
             words = "true or false"
     return words
+
+
+def _string(info: inspect.StrType) -> str:
+    if info.pattern:
+        return "the name of a header field"
+    return "a string that is not empty" if info.min_length else "a string"
 
 
 def _range(info: inspect.IntType | inspect.FloatType) -> str:
