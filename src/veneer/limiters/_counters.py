@@ -10,7 +10,7 @@ from veneer.limiters._rows import DIGEST, Rows
 from veneer.limiters.bucket import Bucket
 from veneer.limiters.ring import Ring
 from veneer.limiters.slots import Slots
-from veneer.quotas.limiter import LimiterUnavailableError
+from veneer.quotas.limiter import LimiterFullError
 from veneer.quotas.quota import CONCURRENT, Charge
 
 # So many counters' digests and places are kept in mind; then all are worked out anew.
@@ -86,14 +86,14 @@ class Counters:
 
         A place that is not one yet becomes one. It is none of the offsets that are `used` at the
         same time, though what stands there may have ended, and is used itself from then on. Raises
-        `LimiterUnavailableError` where there is no room for it.
+        `LimiterFullError` where there is no room for it.
         """
         rows = place.rows
         if not place.at:
             place.at = rows.vacant(place.digest, now, used)
             if not place.at:
                 size = "max_strict" if rows is self._rings else "max_partitions"
-                raise LimiterUnavailableError(
+                raise LimiterFullError(
                     f"The file that workers share has no room for one more counter in use: {size} "
                     "is too small."
                 )

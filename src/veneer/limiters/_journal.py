@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from mmap import mmap
 
-from veneer.quotas.limiter import LimiterUnavailableError
+from veneer.quotas.limiter import LimiterFullError
 
 Write = tuple[int, bytes]
 
@@ -30,14 +30,14 @@ class Journal:
     def commit(self, writes: Mapping[int, bytes]) -> None:
         """Do all the writes, bytes by their offsets, or none of them.
 
-        Raises `LimiterUnavailableError`, with nothing written, where they are more than it holds.
+        Raises `LimiterFullError`, with nothing written, where they are more than it holds.
         """
         entry = _ENTRY.pack
         body = b"".join([entry(at, len(data)) + data for at, data in writes.items()])
         begin, mapped = self._begin, self._map
         end = begin + _LENGTH.size + len(body)
         if end - begin > self._room:
-            raise LimiterUnavailableError(
+            raise LimiterFullError(
                 "One request has more limits than can be counted at once."
             )
         mapped[begin:end] = _LENGTH.pack(len(body)) + body

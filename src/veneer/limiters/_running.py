@@ -13,7 +13,7 @@ from itertools import islice
 from mmap import mmap
 
 from veneer.limiters import _file
-from veneer.quotas.limiter import LimiterUnavailableError
+from veneer.quotas.limiter import LimiterFullError
 
 FREE = b"\0"
 _CLAIMED = b"\1"
@@ -47,7 +47,7 @@ class Running:
         """Fill a row for a call of this process; return where what makes it count, and its serial.
 
         Its place is not one of `others` that are yet to be written. Raises
-        `LimiterUnavailableError` where no place is free.
+        `LimiterFullError` where no place is free.
         """
         if self._lock is None:
             self._claim()
@@ -104,7 +104,7 @@ class Running:
                 self._mark = bytes((number,))
                 self._map[_file.OWNERS + number] = 1
                 return
-        raise LimiterUnavailableError(
+        raise LimiterFullError(
             f"More than {_file.MAX_OWNERS} processes share one file, or have left calls in it."
         )
 
@@ -120,7 +120,7 @@ class Running:
                     self._cursor = place + 1
                     return place
                 place = self._map.find(FREE, place + 1, end)
-        raise LimiterUnavailableError(
+        raise LimiterFullError(
             "The file that workers share has no room for one more running call: max_running is "
             "too small."
         )

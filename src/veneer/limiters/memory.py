@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any
 
 from veneer.limiters.decide import Meter, decide, meter_for
-from veneer.quotas.limiter import Decision, LimiterUnavailableError
+from veneer.quotas.limiter import Decision, LimiterFullError
 from veneer.quotas.quota import REQUESTS, Charge
 
 # So many of the oldest counters are looked at for each new one: with two, those that have ended
@@ -25,7 +25,7 @@ class MemoryLimiter:
     A counter lives until its units have flowed out, and is dropped while others are made: nothing
     ever walks over all of them. At most `max_partitions` are held, one for each quota of each
     partition. A live one is never forgotten: where they are that many, and none of the oldest has
-    ended, `take` raises LimiterUnavailableError for a partition that is new. `clock` (seconds)
+    ended, `take` raises LimiterFullError for a partition that is new. `clock` (seconds)
     stands in for time in tests. Raises ValueError for a number that cannot be.
     """
 
@@ -101,7 +101,7 @@ class MemoryLimiter:
         if len(self._meters) + wanted > self._max_partitions:
             self._look(_LOOKS_WHEN_FULL, now, used)
             if len(self._meters) + wanted > self._max_partitions:
-                raise LimiterUnavailableError(
+                raise LimiterFullError(
                     f"The limiter in memory holds {len(self._meters)} counters that are in use; "
                     f"max_partitions is {self._max_partitions}."
                 )
