@@ -6,6 +6,7 @@ All but nginx run as `veneer serve` runs: uvicorn with uvloop and httptools, wit
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import MappingProxyType
 
 import httpx
@@ -153,11 +154,16 @@ APPS: Mapping[str, Callable[[str], ASGIApp]] = MappingProxyType(
 
 @contextmanager
 def proxy(
-    name: str, origin: str, cpus: set[int] | None, *, buffering: bool = True
+    name: str,
+    origin: str,
+    cpus: set[int] | None,
+    *,
+    buffering: bool = True,
+    config: Path | None = None,
 ) -> Iterator[tuple[str, Process]]:
     """Run one of them before an origin; gives its own origin and its process.
 
-    `buffering` is nginx's: off for streams.
+    `buffering` is nginx's: off for streams. `config` is a file for `veneer serve`.
     """
     if name == "nginx":
         with nginx.proxying(origin, cpus, buffering=buffering) as found:
@@ -169,6 +175,7 @@ def proxy(
         command = python(
             *("veneer", "serve", "--upstream", f"{origin}/v1", "--port", str(port)),
             *("--api-key", key, "--no-auth"),
+            *([] if config is None else ["--config", str(config)]),
         )
     else:
         command = python("rig.proxies", name, origin, str(port))

@@ -1,8 +1,9 @@
-"""A client of many streams: `python -m rig.reader ORIGIN STREAMS FILE`.
+"""A client of many streams: `python -m rig.reader ORIGIN STREAMS FILE [keyed]`.
 
-It reads its streams to their ends and writes, for each event, when it was sent and when it was read
-(nanoseconds of CLOCK_MONOTONIC) as pairs of 64-bit integers. One protocol callback for a segment
-and one search in it: it shares a core with the emitter, so it must cost little.
+`keyed` gives each call an idempotency key of its own. It reads its streams to their ends and
+writes, for each event, when it was sent and when it was read (nanoseconds of CLOCK_MONOTONIC) as
+pairs of 64-bit integers. One protocol callback for a segment and one search in it: it shares a core
+with the emitter, so it must cost little.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from array import array
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from secrets import token_hex
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -22,8 +24,8 @@ from rig.sse import SENT
 BODY = json.dumps({**json.loads(REQUEST), "stream": True}).encode()
 CALL = (
     b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    b"Authorization: Bearer sk-client\r\nContent-Length: %d\r\n\r\n%b"
-) % (PATH.encode(), len(BODY), BODY)
+    b"Authorization: Bearer sk-client\r\nContent-Length: %d\r\n"
+) % (PATH.encode(), len(BODY))
 LAST = b"0\r\n\r\n"
 
 # Connections that are opened at once.
@@ -33,7 +35,9 @@ BATCH = 64
 class Stream(asyncio.Protocol):
     """One call and its stream; `ended` says whether it came to its proper end."""
 
-    def __init__(self, times: "array[int]") -> None:
+    def __init__(self, times: "array[int]", *, keyed: bool) -> None:
+        key = b"Idempotency-Key: %b\r\n" % token_hex(16).encode() if keyed else b""
+        self._call = CALL + key + b"\r\n" + BODY
         self._times = times
         self._rest = b""
         self.ended = asyncio.get_running_loop().create_future()
@@ -41,7 +45,7 @@ class Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Call."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(CALL)
+        self._transport.write(self._call)
 
     def data_received(self, data: bytes) -> None:
         """Note the events that are whole."""
@@ -64,7 +68,7 @@ class Stream(asyncio.Protocol):
             self.ended.set_result(False)
 
 
-async def read(origin: str, streams: int) -> "array[int]":
+async def read(origin: str, streams: int, *, keyed: bool) -> "array[int]":
     """Read so many streams at a time; raises RuntimeError where one does not end properly."""
     loop = asyncio.get_running_loop()
     host, _, port = urlsplit(origin).netloc.partition(":")
@@ -72,7 +76,7 @@ async def read(origin: str, streams: int) -> "array[int]":
     opened: list[Stream] = []
     for begin in range(0, streams, BATCH):
         batch = [
-            loop.create_connection(lambda: Stream(times), host, int(port))
+            loop.create_connection(lambda: Stream(times, keyed=keyed), host, int(port))
             for _ in range(begin, min(begin + BATCH, streams))
         ]
         opened += [stream for _, stream in await asyncio.gather(*batch)]
@@ -82,11 +86,13 @@ async def read(origin: str, streams: int) -> "array[int]":
     return times
 
 
-def main(origin: str, streams: str, output: str) -> None:
+def main(origin: str, streams: str, output: str, keyed: str = "") -> None:
     """Read, and write the times."""
     loop = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=loop) as runner:
-        Path(output).write_bytes(runner.run(read(origin, int(streams))).tobytes())
+        Path(output).write_bytes(
+            runner.run(read(origin, int(streams), keyed=keyed == "keyed")).tobytes()
+        )
 
 
 if __name__ == "__main__":

@@ -28,11 +28,15 @@ AFTER = 0.5
 
 
 class Load(msgspec.Struct, frozen=True):
-    """How many streams, how many events a second over all of them, for how many seconds."""
+    """How many streams, how many events a second over all of them, for how many seconds.
+
+    `keyed` is whether each call has an idempotency key of its own.
+    """
 
     streams: int
     rate: float
     seconds: float
+    keyed: bool = False
 
 
 class Seen(msgspec.Struct):
@@ -74,7 +78,8 @@ def stream_through(
     """
     with TemporaryDirectory() as home:
         output = Path(home, "times")
-        command = python("rig.reader", origin, str(load.streams), str(output))
+        keyed = ["keyed"] if load.keyed else []
+        command = python("rig.reader", origin, str(load.streams), str(output), *keyed)
         with running(command, cpus, piped=True) as reader:
             _await_start(emitter, reader)
             time.sleep(WARM)
