@@ -36,6 +36,9 @@ PLAIN = Dialect(
     event=plain_event,
     request_id_headers=(b"x-id",),
     rate_limit_fields=OPENAI.rate_limit_fields,
+    receipt=OPENAI.receipt,
+    cost_fields=OPENAI.cost_fields,
+    budget_fields=OPENAI.budget_fields,
 )
 
 

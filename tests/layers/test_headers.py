@@ -140,6 +140,9 @@ async def test_the_dialect_is_known_below() -> None:
         event=OPENAI.event,
         request_id_headers=(b"x-other-id", b"x-request-id"),
         rate_limit_fields=OPENAI.rate_limit_fields,
+        receipt=OPENAI.receipt,
+        cost_fields=OPENAI.cost_fields,
+        budget_fields=OPENAI.budget_fields,
     )
     app = Responder(b"{}", headers=[(b"x-other-id", b"theirs")])
     exchange = await answer(app, dialect=other)

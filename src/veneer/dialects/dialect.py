@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from veneer.dialects.kinds import Kind
-from veneer.facts import RequestFact, Standing
+from veneer.facts import BudgetStanding, Cost, RequestFact, Standing, Usage
+from veneer.prices.credits import Credits
 
 
 class Form(msgspec.Struct, frozen=True):
@@ -45,9 +46,16 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     that ends a broken stream of the operation named by its second argument.
     `request_id_headers` are the response fields that carry the request's id; `rate_limit_fields`
     gives those that say how quotas stand, names in lower case, from their standings and the time in
-    seconds since the epoch. `version` is the API version field and value, if the API sends one;
-    `replayed` is the field of an answer given before, `idempotency_status` that which says why a key
-    was not used. `exposed` names the fields that a browser may read.
+    seconds since the epoch.
+
+    `receipt` gives the members that tell what a call cost, for the usage object of its answer: from
+    the cost, the usage, the operation's name and what a credit is worth. `cost_fields` gives the
+    response fields that tell it, from the cost and the credit; `budget_fields` those that say how
+    budgets stand, from their standings and the credit.
+
+    `version` is the API version field and value, if the API sends one; `replayed` is the field of
+    an answer given before, `idempotency_status` that which says why a key was not used. `exposed`
+    names the fields that a browser may read.
     """
 
     name: str
@@ -56,6 +64,9 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     event: Callable[[Failure, str], bytes]
     request_id_headers: Sequence[bytes]
     rate_limit_fields: Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
+    receipt: Callable[[Cost, Usage, str, Credits], bytes]
+    cost_fields: Callable[[Cost, Credits], list[tuple[bytes, bytes]]]
+    budget_fields: Callable[[Sequence[BudgetStanding], Credits], list[tuple[bytes, bytes]]]
     version: tuple[bytes, bytes] | None = None
     replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
     idempotency_status: bytes = b"idempotency-status"

@@ -5,13 +5,16 @@ from typing import Any
 
 import msgspec
 
+from veneer.dialects.budgets import openai_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form
 from veneer.dialects.kinds import Kind
 from veneer.dialects.rate_limits import openai_fields
+from veneer.dialects.receipts import openai_cost_fields, openai_receipt
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
 BUSY = "service_unavailable_error"
+QUOTA = "insufficient_quota"
 
 # One form for every key that is not accepted: a 401 does not tell whether a key once existed.
 REFUSED_KEY = Form(
@@ -59,6 +62,10 @@ FORMS = MappingProxyType(
         Kind.CONCURRENCY_LIMITED: Form(429, "requests", "concurrency_limit_exceeded"),
         Kind.OVER_WHOLE_LIMIT: Form(429, "tokens", "rate_limit_exceeded", retry=False),
         Kind.LIMITS_UNAVAILABLE: Form(503, BUSY, "limits_unavailable"),
+        Kind.BUDGET_EXHAUSTED: Form(429, QUOTA, "insufficient_quota", retry=False),
+        Kind.BALANCE_TOO_LOW: Form(429, QUOTA, "credit_balance_exhausted", retry=False),
+        Kind.LEDGER_UNAVAILABLE: Form(503, BUSY, "ledger_unavailable"),
+        Kind.MODEL_NOT_PRICED: Form(400, INVALID, "model_not_priced"),
         Kind.INTERNAL: Form(500, SERVER),
         Kind.UPSTREAM_UNREACHABLE: Form(502, SERVER, "upstream_unreachable"),
         Kind.UPSTREAM_INVALID: Form(502, SERVER, "upstream_invalid_response"),
@@ -103,6 +110,9 @@ OPENAI = Dialect(
     event=render_event,
     request_id_headers=(b"x-request-id",),
     rate_limit_fields=openai_fields,
+    receipt=openai_receipt,
+    cost_fields=openai_cost_fields,
+    budget_fields=openai_budget_fields,
     version=(b"openai-version", b"2020-10-01"),
     exposed=(
         "X-Request-ID",
@@ -111,6 +121,7 @@ OPENAI = Dialect(
         "Retry-After",
         "Retry-After-Ms",
         "X-Should-Retry",
+        "X-Cost-USD",
         "Server-Timing",
         "Idempotent-Replayed",
         "Idempotency-Status",

@@ -1,0 +1,72 @@
+"""Accounts: on which ones a call is counted, under all budgets that there are."""
+
+from collections.abc import Sequence
+
+from starlette.types import Scope
+
+from veneer import facts
+from veneer.auth.peers import Peers
+from veneer.budgets.policy import BudgetPolicy
+from veneer.facts import BudgetStanding, Principal
+from veneer.ledger.entry import Account, Exhausted
+from veneer.ledger.ledger import Balance
+from veneer.quotas.partition import Partitioner, Partitions
+
+
+class Accounts:
+    """Says on which accounts calls are counted under a set of policies.
+
+    `peers` tells partitions by address apart. `reads` are the fact types that the policies cannot
+    do without; `asks_host` is whether one goes by a function of the host's. Raises ValueError for
+    two policies of one name, which would count every call twice where they share an account.
+    """
+
+    def __init__(self, policies: Sequence[BudgetPolicy], *, peers: Peers) -> None:
+        self._policies = {policy.name: policy for policy in policies}
+        if len(self._policies) < len(policies):
+            names = ", ".join(sorted(policy.name for policy in policies))
+            raise ValueError(
+                f"Two budgets have the same name, of these: {names}. Give each a name of its own."
+            )
+        self.reads = tuple(dict.fromkeys(kind for policy in policies for kind in policy.reads))
+        self.asks_host = any(policy.asks_host for policy in policies)
+        # Those who go by the same share one, so that a request asks it once.
+        shared: dict[str, Partitioner] = {}
+        self._asked: list[tuple[BudgetPolicy, Partitioner]] = []
+        for policy in policies:
+            partitioner = policy.partitioner(peers)
+            if isinstance(policy.partition, str):
+                partitioner = shared.setdefault(policy.partition, partitioner)
+            self._asked.append((policy, partitioner))
+
+    def accounts_for(self, scope: Scope, at: float) -> tuple[Account, ...]:
+        """Return the accounts of a call at that time, in the order of the policies."""
+        accounts: list[Account] = []
+        principal = facts.get(scope, Principal)
+        asked: Partitioner | None = None
+        found: Partitions = ()
+        for policy, partitioner in self._asked:
+            if partitioner is not asked:
+                asked, found = partitioner, partitioner(scope)
+            accounts += policy.accounts_for(found, principal, at)
+        return tuple(accounts)
+
+    def policy_of(self, account: Account) -> BudgetPolicy:
+        """Return the policy that an account belongs to."""
+        return self._policies[account.budget]
+
+    def standing(self, found: Balance | Exhausted) -> BudgetStanding:
+        """Return how a budget stands, as its caller may be told."""
+        account = found.account
+        policy = self.policy_of(account)
+        return BudgetStanding(
+            budget=account.budget,
+            by=account.partition[::2],
+            period=policy.period.name,
+            ends=account.ends,
+            limit=account.limit,
+            spent=found.spent,
+            held=found.held,
+            exceeded=isinstance(found, Exhausted),
+            disclosed=policy.disclosed,
+        )
