@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from tests.limiters.redises import SERVER, redis_prefix, settled
+from tests.limiters.redises import CONNECTIONS, SERVER, redis_prefix, settled, until
 from veneer.limiters.decide import Judged, Meter, decide, meter_for
 from veneer.limiters.redis import RedisLimiter
 from veneer.quotas.limiter import Decision, LimiterUnavailableError
@@ -67,9 +67,10 @@ QUOTAS = (
 )
 Step = tuple[str, Any, Any]
 COSTS = st.sampled_from([0, 1, 1, 2, 3, 4, 11])
+TOGETHER = st.lists(st.lists(COSTS, min_size=5, max_size=5), min_size=1, max_size=4)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("take"), st.lists(COSTS, min_size=5, max_size=5), st.booleans()),
+        st.tuples(st.just("take"), TOGETHER, st.booleans()),
         st.tuples(st.just("settle"), st.integers(0, 9), st.integers(0, 15)),
         st.tuples(st.just("wait"), st.floats(0, 100), st.none()),
     ),
@@ -129,12 +130,16 @@ async def run_both(limiter: RedisLimiter, clock: Clock, steps: list[Step]) -> No
             clock.now += first
         elif what == "take":
             partition = (whose, "x" if second else "y")
-            charges = [Charge(q, partition, c) for q, c in zip(QUOTAS, first, strict=True)]
-            theirs, judged = model.take(charges, clock.now)
-            ours = await limiter.take(charges)
-            check_same(ours, theirs)
-            if ours.taken is not None:
-                running.append((charges, judged, ours.taken))
+            together = [
+                [Charge(q, partition, c) for q, c in zip(QUOTAS, costs, strict=True)]
+                for costs in first
+            ]
+            decisions = await asyncio.gather(*(limiter.take(charges) for charges in together))
+            for charges, ours in zip(together, decisions, strict=True):
+                theirs, judged = model.take(charges, clock.now)
+                check_same(ours, theirs)
+                if ours.taken is not None:
+                    running.append((charges, judged, ours.taken))
         elif running:
             charges, judged, taken = running.pop(first % len(running))
             model.settle(charges, judged, second, clock.now)
@@ -206,15 +211,15 @@ async def test_a_settlement_that_arrives_twice_counts_once(
     quota: Quota, limiter: RedisLimiter
 ) -> None:
     sent: list[tuple[str, list[str], bytes]] = []
-    begin = limiter._server.begin
+    ask = limiter._server.ask
 
-    async def twice(operation: str, keys: list[str], document: bytes) -> asyncio.Task[str]:
+    async def twice(operation: str, keys: list[str], document: bytes, **options: Any) -> Any:
         if operation == "settle":
             sent.append((operation, keys, document))
-            await (await begin(operation, keys, document))
-        return await begin(operation, keys, document)
+            await ask(operation, keys, document)
+        return await ask(operation, keys, document, **options)
 
-    limiter._server.begin = twice  # type: ignore[method-assign]  # a network that repeats itself
+    limiter._server.ask = twice  # type: ignore[method-assign]  # a network that repeats itself
     decision = await limiter.take([charge(quota, 10)])
     limiter.settle(decision.taken, 30)
     await settled(limiter)
@@ -285,7 +290,6 @@ async def test_a_process_that_was_stopped_for_longer_than_a_lease_takes_nobodys_
     other = RedisLimiter(SERVER, prefix=prefix, clock=clock)
 
     async def renew() -> None:
-        assert one._settlements is not None
         one._settlements._renewal = 0
         one._settlements._awake.set()
         await asyncio.sleep(0)
@@ -329,7 +333,7 @@ async def test_takes_that_are_cancelled_give_back_what_they_took(limiter: RedisL
         assert await left(limiter, STRICT) == 100
         assert await left(limiter, SLOTS) == 2
     assert not pool._in_use_connections
-    assert limiter._server._turns._value == 32
+    assert limiter._server._turns._value == CONNECTIONS
     assert len(pool._available_connections) < 5
 
 
@@ -341,6 +345,39 @@ async def test_callers_beyond_the_connections_wait_for_their_turn(prefix: str) -
         assert sum(not decision.refused for decision in decisions) == 90
         pool = limiter._server._client.connection_pool  # type: ignore[union-attr]  # no cluster
         assert len(pool._available_connections) == 2
+
+
+async def test_takes_that_go_together_may_have_other_limits_of_the_same_counter(
+    limiter: RedisLimiter,
+) -> None:
+    limits = [10, 30, 20, 30, 0]
+    quotas = [Quota(policy="p", unit="tokens", limit=limit, window=60) for limit in limits]
+    decisions = await asyncio.gather(*(limiter.take([charge(quota, 10)]) for quota in quotas))
+    assert [decision.standings[0].remaining for decision in decisions] == [0, 10, 0, 0, 0]
+    assert [decision.refused for decision in decisions] == [(), (), (0,), (), (0,)]
+    assert decisions[2].wait == pytest.approx(30)
+
+
+async def test_a_settlement_that_fails_stays_in_nobodys_way(
+    limiter: RedisLimiter, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = Charge(TOKENS, ("others",), 10)
+    first = await limiter.take([charge(TOKENS, 10), charge(SLOTS)])
+    async with Redis.from_url(SERVER) as client:
+        (key,) = [key async for key in client.scan_iter(f"{{{prefix}}}:bucket*")]
+        await client.delete(key)
+        await client.lpush(key, "foreign")
+    second = await limiter.take([others])
+    limiter.settle(first.taken, 0)
+    limiter.settle(second.taken, 0)
+
+    async def sent() -> bool:
+        return not limiter._settlements._unsent and not limiter._settlements._waiting
+
+    await until(sent)
+    decision = await limiter.take([Charge(TOKENS, ("others",), 0), charge(SLOTS, 0)])
+    assert [standing.remaining for standing in decision.standings] == [100, 2]
+    assert "WRONGTYPE" in caplog.text
 
 
 async def test_it_is_used_by_several_and_starts_without_any(prefix: str) -> None:

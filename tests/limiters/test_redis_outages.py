@@ -131,7 +131,7 @@ async def test_an_error_that_nobody_has_foreseen_ends_no_settling(
             monkeypatch.undo()
             raise RuntimeError("unforeseen")
 
-        monkeypatch.setattr(limiter._server, "begin", fail)
+        monkeypatch.setattr(limiter._server, "ask", fail)
         limiter.settle(held.taken, 0)
         await asyncio.sleep(0.01)
         await until_free(limiter)
@@ -163,6 +163,26 @@ async def test_a_restart_a_flush_and_a_forgotten_script_are_overcome(
         await until_free(limiter)
         await settled(limiter)
         assert (await limiter.take(SLOT)).refused == (0,)
+
+
+async def test_a_lone_take_is_one_command_and_those_of_a_crowd_are_few(
+    redis_server: OwnServer,
+) -> None:
+    limiter = RedisLimiter(redis_server.url, timeout=5)
+    charges = [Charge(TOKENS, ("me",), 1)]
+    async with limiter.lifespan(), redis_server.client() as client:
+        await limiter.take(charges)
+
+        async def commands() -> int:
+            stats: dict[str, dict[str, int]] = await client.info("commandstats")
+            return stats["cmdstat_evalsha"]["calls"]
+
+        before = await commands()
+        await limiter.take(charges)
+        assert await commands() == before + 1
+        decisions = await asyncio.gather(*(limiter.take(charges) for _ in range(128)))
+        assert sum(not decision.refused for decision in decisions) == 98
+        assert await commands() == before + 3
 
 
 async def test_leases_are_renewed_and_taken_anew_where_the_server_has_lost_them(

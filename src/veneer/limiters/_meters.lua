@@ -1,5 +1,6 @@
 -- The meters of RedisLimiter, on the server's time or, for tests, on that which ARGV[3] gives. They
--- count as their models in Python do: see bucket.py, ring.py and slots.py.
+-- count as their models in Python do: see bucket.py, ring.py and slots.py. A quota is a table of
+-- `kind`, `limit`, `window` and `rate`, as callers have it: that of one key may differ.
 
 local TOLERANCE = 1e-6
 local RING = 60
@@ -21,21 +22,20 @@ end
 local Bucket = {}
 Bucket.__index = Bucket
 
-function Bucket.load(key, limit, window)
-  local self = setmetatable({key = key, limit = limit, rate = limit / window}, Bucket)
+function Bucket.load(key)
+  local self = setmetatable({key = key}, Bucket)
   local text = redis.call('GET', key)
   if text then
     self.used, self.held, self.since, self.thinned, self.at = struct.unpack('<ddddd', text)
   else
     self.used, self.held, self.since, self.thinned, self.at = 0, 0, 0, 0, now
   end
-  self:drain()
   return self
 end
 
-function Bucket:drain()
+function Bucket:drain(quota)
   if now <= self.at then return end
-  local left = self.used - (now - self.at) * self.rate
+  local left = self.used - (now - self.at) * quota.rate
   self.at = now
   if left >= 0 then
     self.used = left
@@ -55,7 +55,7 @@ function Bucket:level()
   return self.used + self.held
 end
 
-function Bucket:put_in(units)
+function Bucket:put_in(quota, units)
   if self.held == 0 then
     self.since, self.thinned = self.at, 0
   end
@@ -72,19 +72,19 @@ function Bucket:settle(since, thinned, taken, used)
   self.used = self.used + math.max(0, standing + used - taken)
 end
 
-function Bucket:wait(level, cost)
-  if cost > self.limit then return math.huge end
-  local over = level + cost - self.limit
-  return over > TOLERANCE and over / self.rate or 0
+function Bucket:wait(level, quota, cost)
+  if cost > quota.limit then return math.huge end
+  local over = level + cost - quota.limit
+  return over > TOLERANCE and over / quota.rate or 0
 end
 
-function Bucket:reset(level)
-  return level > 0 and level / self.rate or 0
+function Bucket:reset(level, quota)
+  return level > 0 and level / quota.rate or 0
 end
 
-function Bucket:save()
+function Bucket:save(quota)
   local text = struct.pack('<ddddd', self.used, self.held, self.since, self.thinned, self.at)
-  local lasts = self.at - now + self:reset(self:level())
+  local lasts = self.at - now + self:reset(self:level(), quota)
   redis.call('SET', self.key, text, 'PX', milliseconds(lasts))
 end
 
@@ -92,8 +92,8 @@ local Ring = {}
 Ring.__index = Ring
 
 -- `born` tells a ring from one of the same name that the server has lost: its marks are not ours.
-function Ring.load(key, limit, window)
-  local self = setmetatable({key = key, limit = limit, width = window / (RING - 1)}, Ring)
+function Ring.load(key, quota)
+  local self = setmetatable({key = key, width = quota.window / (RING - 1)}, Ring)
   local text = redis.call('GET', key)
   if text then
     self.born, self.at, self.first, self.units = unpack(cmsgpack.unpack(text))
@@ -103,7 +103,6 @@ function Ring.load(key, limit, window)
   self.at = math.max(self.at, now)
   -- The quotient as Python's // rounds it.
   self.slot = math.floor((self.at - math.fmod(self.at, self.width)) / self.width + 0.5)
-  self:drain()
   return self
 end
 
@@ -125,7 +124,7 @@ function Ring:level()
   return total
 end
 
-function Ring:put_in(units)
+function Ring:put_in(quota, units)
   if #self.units == 0 then
     self.first = self.slot
   end
@@ -140,7 +139,7 @@ end
 function Ring:settle(slot, born, taken, used)
   local index = slot - self.first + 1
   if used > taken then
-    self:put_in(used - taken)
+    self:put_in(nil, used - taken)
   elseif born == self.born and self.units[index] then
     self.units[index] = self.units[index] - (taken - used)
   end
@@ -150,9 +149,9 @@ function Ring:until_left(index)
   return math.max(0, (self.first + index - 1 + RING) * self.width - self.at)
 end
 
-function Ring:wait(level, cost)
-  if cost > self.limit then return math.huge end
-  local over = level + cost - self.limit
+function Ring:wait(level, quota, cost)
+  if cost > quota.limit then return math.huge end
+  local over = level + cost - quota.limit
   if over <= TOLERANCE then return 0 end
   local last = 1
   for index, units in ipairs(self.units) do
@@ -183,54 +182,65 @@ end
 local Slots = {}
 Slots.__index = Slots
 
-function Slots.load(key, limit)
+-- How many members ZADD is given at once: Lua can pass some thousand arguments.
+local AT_ONCE = 1000
+
+function Slots.load(key)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
-  return setmetatable({key = key, limit = limit, running = redis.call('ZCARD', key)}, Slots)
+  return setmetatable({key = key, running = redis.call('ZCARD', key), held = {}}, Slots)
 end
+
+function Slots:drain() end
 
 function Slots:level()
   return self.running
 end
 
-function Slots:hold(member, lease)
-  self.running = self.running + redis.call('ZADD', self.key, now + lease, member)
-  local lasts = milliseconds(lease)
-  if redis.call('PTTL', self.key) < tonumber(lasts) then
-    redis.call('PEXPIRE', self.key, lasts)
-  end
+function Slots:hold(member)
+  self.held[#self.held + 1] = member
 end
 
-function Slots:put_in(units, call, lease)
+function Slots:put_in(quota, units, call)
   for number = 1, units do
-    self:hold(call .. '/' .. number, lease)
+    self:hold(call .. '/' .. number)
   end
+  self.running = self.running + units
   return 0, 0
 end
 
-function Slots:free(call, units)
-  for number = 1, units do
-    redis.call('ZREM', self.key, call .. '/' .. number)
-  end
-end
-
 -- A lease that has run out, or was lost with the server's memory, is taken anew if there is room.
-function Slots:renew(call, units, lease)
+function Slots:renew(quota, units, call)
   for number = 1, units do
     local member = call .. '/' .. number
-    if self.running < self.limit or redis.call('ZSCORE', self.key, member) then
-      self:hold(member, lease)
+    if redis.call('ZSCORE', self.key, member) then
+      self:hold(member)
+    elseif self.running < quota.limit then
+      self:hold(member)
+      self.running = self.running + 1
     end
   end
 end
 
-function Slots:wait(level, cost)
-  if cost > self.limit then return math.huge end
-  return level + cost > self.limit and RETRY or 0
+function Slots:wait(level, quota, cost)
+  if cost > quota.limit then return math.huge end
+  return level + cost > quota.limit and RETRY or 0
 end
 
 function Slots:reset()
   return 0
 end
 
--- Each change stands at once.
-function Slots:save() end
+function Slots:save(_, lease)
+  for first = 1, #self.held, AT_ONCE do
+    local entries = {}
+    for index = first, math.min(first + AT_ONCE - 1, #self.held) do
+      entries[#entries + 1] = now + lease
+      entries[#entries + 1] = self.held[index]
+    end
+    redis.call('ZADD', self.key, unpack(entries))
+  end
+  local lasts = milliseconds(lease)
+  if redis.call('PTTL', self.key) < tonumber(lasts) then
+    redis.call('PEXPIRE', self.key, lasts)
+  end
+end

@@ -1,9 +1,10 @@
 """What RedisLimiter says to its script, and the answers."""
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -12,9 +13,16 @@ from veneer.limiters.bucket import TOLERANCE
 from veneer.quotas.limiter import Decision, LimiterUnavailableError
 from veneer.quotas.quota import CONCURRENT, REQUESTS, TOKENS, Charge, Quota
 
+T = TypeVar("T")
+
 # Above it doubles skip integers; nobody has so many units.
 _MOST = 2**53
-_NUMBERS = 5
+# What the script says to a charge: level, wait, reset, and the two numbers of the mark.
+_NUMBERS = "<5d"
+
+Numbers = tuple[float, float, float, float, float]
+# Kind, limit, window.
+Counted = tuple[str, float, float]
 
 
 class AnswerLostError(LimiterUnavailableError):
@@ -22,12 +30,12 @@ class AnswerLostError(LimiterUnavailableError):
 
 
 class Held(NamedTuple):
-    """What a call took of one counter: `document` is what the script needs to settle it."""
+    """What a call took of one counter, and the mark by which it is settled there."""
 
     key: str
-    limit: float
+    quota: Counted
     units: int
-    document: tuple[Any, ...]
+    mark: tuple[float, ...] = ()
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -56,60 +64,80 @@ def key_of(prefix: str, charge: Charge) -> str:
     return f"{{{prefix}}}:{_kind(charge.quota)}:{digest.hexdigest()}"
 
 
-class Asked(NamedTuple):
+class Asked:
     """What a call asks for: charges, and the keys of their counters."""
 
-    call: str
-    charges: Sequence[Charge]
-    keys: Sequence[str]
+    def __init__(self, prefix: str, call: str, charges: Sequence[Charge]) -> None:
+        self.call = call
+        self.charges = charges
+        self.keys = [key_of(prefix, charge) for charge in charges]
+        self.quotas = [_counted(charge.quota) for charge in charges]
 
-    def question(self, lease: float) -> bytes:
-        """Return the document that asks for it."""
-        asked = [
-            (
-                _kind(charge.quota),
-                float(charge.quota.limit),
-                charge.quota.window,
-                min(charge.cost, _MOST),
-                charge.quota.unit == REQUESTS,
-            )
-            for charge in self.charges
+    def question(self, keys: "_Places[str]", quotas: "_Places[Counted]") -> tuple[Any, ...]:
+        """Return what the script is told of it."""
+        charges = zip(self.charges, self.keys, self.quotas, strict=True)
+        return self.call, [
+            (quotas[counted], keys[key], min(charge.cost, _MOST), charge.quota.unit == REQUESTS)
+            for charge, key, counted in charges
         ]
-        return msgspec.msgpack.encode((self.call, lease, asked))
 
-    def decision(self, reply: bytes) -> Decision:
-        """Return what the script has decided."""
-        numbers = [float(number) for number in reply.split()]
+    def decision(self, numbers: Iterator[Numbers]) -> Decision:
+        """Return what the script has decided, whose next numbers are those of this call."""
         standings: list[Standing] = []
         refused: list[int] = []
         longest = 0.0
         tokens: list[Held] = []
-        for index, (charge, key) in enumerate(zip(self.charges, self.keys, strict=True)):
-            level, wait, reset, *mark = numbers[index * _NUMBERS : (index + 1) * _NUMBERS]
-            quota = charge.quota
-            standings.append(_standing(quota, level, reset))
+        for index, charge in enumerate(self.charges):
+            level, wait, reset, *mark = next(numbers)
+            standings.append(_standing(charge.quota, level, reset))
             if wait:
                 refused.append(index)
                 longest = max(longest, wait)
-            elif charge.cost > 0 and quota.unit == TOKENS:
-                document = (_kind(quota), float(quota.limit), quota.window, charge.cost, *mark)
-                tokens.append(Held(key, quota.limit, charge.cost, document))
-        taken = None if refused else msgspec.structs.replace(self.slots(), tokens=tuple(tokens))
+            elif charge.cost > 0 and charge.quota.unit == TOKENS:
+                tokens.append(self._held(index, *mark))
+        slots = () if refused else self.slots().slots
+        taken = Taken(self.call, tuple(tokens), slots) if tokens or slots else None
         return Decision(
             standings=tuple(standings),
             refused=tuple(refused),
             wait=longest,
-            taken=taken if taken and (taken.tokens or taken.slots) else None,
+            taken=None if refused else taken,
         )
 
     def slots(self) -> Taken:
         """Return the slots that the call holds, if it was admitted."""
         held = [
-            Held(key, charge.quota.limit, charge.cost, ("slots", self.call, charge.cost))
-            for charge, key in zip(self.charges, self.keys, strict=True)
+            self._held(index)
+            for index, charge in enumerate(self.charges)
             if charge.cost > 0 and charge.quota.unit == CONCURRENT
         ]
         return Taken(self.call, slots=tuple(held))
+
+    def _held(self, index: int, *mark: float) -> Held:
+        units = min(self.charges[index].cost, _MOST)
+        return Held(self.keys[index], self.quotas[index], units, mark)
+
+
+class _Places(dict[T, int]):
+    """Places in a list of what is looked up, each there once; Lua counts from 1."""
+
+    def __missing__(self, item: T) -> int:
+        self[item] = place = len(self) + 1
+        return place
+
+
+def questions(asked: Sequence[Asked], lease: float) -> tuple[list[str], bytes]:
+    """Return the keys and the document that ask for what calls ask for, in their order."""
+    keys, quotas = _Places[str](), _Places[Counted]()
+    takes = [one.question(keys, quotas) for one in asked]
+    document = {"lease": lease, "quotas": list(quotas), "takes": takes}
+    return list(keys), msgspec.msgpack.encode(document)
+
+
+def decisions(asked: Sequence[Asked], reply: bytes) -> list[Decision]:
+    """Return what the script has decided on each."""
+    numbers: Iterator[Numbers] = struct.iter_unpack(_NUMBERS, reply)
+    return [one.decision(numbers) for one in asked]
 
 
 def settlement(
@@ -120,29 +148,36 @@ def settlement(
     renewed: Sequence[Taken],
 ) -> tuple[list[str], bytes]:
     """Return the keys and the document that settle what calls took, and renew slots of others."""
-    places: dict[str, int] = {marker: 1}
-
-    def place(key: str) -> int:
-        return places.setdefault(key, len(places) + 1)
-
-    parts: list[tuple[Any, ...]] = []
-    for taken, used in settled:
-        units = min(max(used, 0), _MOST)
-        parts += [(place(held.key), *held.document, units) for held in taken.tokens]
-        parts += [(place(held.key), *held.document) for held in taken.slots]
-    renewals = [
-        (place(held.key), held.limit, taken.call, held.units)
-        for taken in renewed
-        for held in taken.slots
-    ]
-    document = msgspec.msgpack.encode((number, lease, parts, renewals))
-    return list(places), document
+    keys, quotas = _Places[str]({marker: 1}), _Places[Counted]()
+    document = {
+        "number": number,
+        "lease": lease,
+        "settled": [
+            (quotas[held.quota], keys[held.key], held.units, *held.mark, min(max(used, 0), _MOST))
+            for taken, used in settled
+            for held in taken.tokens
+        ],
+        "freed": [
+            (keys[held.key], held.units, taken.call) for taken, _ in settled for held in taken.slots
+        ],
+        "renewed": [
+            (quotas[held.quota], keys[held.key], held.units, taken.call)
+            for taken in renewed
+            for held in taken.slots
+        ],
+        "quotas": list(quotas),
+    }
+    return list(keys), msgspec.msgpack.encode(document)
 
 
 def _kind(quota: Quota) -> str:
     if quota.unit == CONCURRENT:
         return "slots"
     return "ring" if quota.strict else "bucket"
+
+
+def _counted(quota: Quota) -> Counted:
+    return _kind(quota), float(quota.limit), quota.window
 
 
 def _standing(quota: Quota, level: float, reset: float) -> Standing:

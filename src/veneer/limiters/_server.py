@@ -1,6 +1,5 @@
 """The Redis server of a limiter, which runs its one script."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -32,9 +31,11 @@ class Server(RedisServer):
         self._clock = clock
         self._script = Script(source())
 
-    async def begin(self, operation: str, keys: list[str], document: bytes) -> asyncio.Task[Any]:
-        """Begin a call, and return the task that ends with the reply; see `send`."""
+    async def ask(
+        self, operation: str, keys: list[str], document: bytes, *, deadline: float | None = None
+    ) -> Any:
+        """Have an operation done, and return the reply; see `call`."""
         arguments: list[str | bytes] = [operation, document]
         if self._clock is not None:
             arguments.append(repr(self._clock()))
-        return await self.send(self._script, keys, arguments)
+        return await self.call(self._script, keys, arguments, deadline=deadline)

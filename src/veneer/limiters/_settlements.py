@@ -5,10 +5,13 @@ import logging
 import secrets
 from collections import deque
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from veneer.limiters._script import Taken, settlement
-from veneer.limiters._server import Server
 from veneer.quotas.limiter import LimiterUnavailableError
+
+if TYPE_CHECKING:
+    from veneer.limiters._server import Server
 
 logger = logging.getLogger("veneer.limiters")
 
@@ -31,7 +34,7 @@ class Settlements:
     drains with its window.
     """
 
-    def __init__(self, server: Server, *, prefix: str, lease: float, most: int) -> None:
+    def __init__(self, server: "Server", *, prefix: str, lease: float, most: int) -> None:
         self._server = server
         self._lease = lease
         self._most = most
@@ -50,6 +53,7 @@ class Settlements:
 
     def start(self) -> None:
         """See to it that what waits is sent, in the loop that runs now."""
+        self._closing = False
         if self._task is None or self._task.done():
             loop = asyncio.get_running_loop()
             self._renewal = loop.time() + self._lease * _RENEWAL
@@ -73,9 +77,9 @@ class Settlements:
 
     async def aclose(self, seconds: float) -> None:
         """Send what waits, for so many seconds at most."""
+        self.start()
         self._closing = True
         self._awake.set()
-        self.start()
         task = self._task
         if task is None:
             return
@@ -85,6 +89,8 @@ class Settlements:
             await asyncio.wait({task})
         if self._waiting or self._unsent:
             self._drop(len(self._waiting) + self._unsent)
+            self._waiting.clear()
+            self._unsent = 0
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -118,8 +124,7 @@ class Settlements:
         pause = _FIRST_PAUSE
         while True:
             try:
-                task = await self._server.begin("settle", keys, document)
-                await asyncio.shield(task)
+                await self._server.ask("settle", keys, document)
             except LimiterUnavailableError as error:
                 if pause == _FIRST_PAUSE:
                     logger.warning("rate limits cannot be settled, trying again: %s", error)

@@ -1,20 +1,18 @@
 """The limiter in Redis: many processes on many machines, one round trip for all of a request."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from veneer.limiters._script import AnswerLostError, Asked, Taken, key_of
+from veneer.limiters._script import Asked, Taken
+from veneer.limiters._settlements import Settlements
+from veneer.limiters._takes import Takes
 from veneer.quotas.limiter import Decision
 from veneer.quotas.quota import Charge
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
-
-    from veneer.limiters._settlements import Settlements
 
 DEFAULT_PREFIX = "veneer"
 # Seconds. The first bounds what a process that is killed keeps from others.
@@ -31,9 +29,11 @@ class RedisLimiter:
     counters are in one slot, hence on one node) or a client of redis-py's asyncio, which stays the
     caller's. All keys begin with `{prefix}`.
 
-    No call takes longer than `timeout` seconds. There are `max_connections` at most. A take is sent
-    once: whether one whose answer was lost has been counted is not known; what it took drains with
-    its window, and its slots are freed. A take that is cancelled gives back what it took.
+    A take is sent at once; while two calls are under way, those that come go together with the
+    next. No call takes longer than `timeout` seconds. There are `max_connections` at most. A take
+    is sent once: whether one whose answer was lost has been counted is not known; what it took
+    drains with its window, and its slots are freed. A take that is cancelled gives back what it
+    took.
 
     Settlements are sent at once, together with what else has piled up, and again until Redis has
     them; each counts once, whatever is lost on the way. At most `max_unsettled` wait for Redis to
@@ -72,51 +72,34 @@ class RedisLimiter:
         # Not before the extra is known to be there.
         from veneer.limiters._server import Server  # noqa: PLC0415 - the client is an extra
 
-        self._server: Server = Server(
-            server, connections=max_connections, timeout=timeout, clock=clock
+        self._server = Server(server, connections=max_connections, timeout=timeout, clock=clock)
+        self._settlements = Settlements(
+            self._server, prefix=prefix, lease=lease, most=max_unsettled
         )
+        self._takes = Takes(self._server, self._settlements, lease=lease, timeout=timeout)
         self._prefix = prefix
-        self._lease = lease
         self._timeout = timeout
-        self._max_unsettled = max_unsettled
-        self._settlements: Settlements | None = None
         self._number = 0
         self._users = 0
-        self._dropped = 0
 
     @property
     def dropped(self) -> int:
         """How many settlements were given up."""
-        current = 0 if self._settlements is None else self._settlements.dropped
-        return self._dropped + current
+        return self._settlements.dropped
 
     async def take(self, charges: Sequence[Charge], /) -> Decision:
         """Decide, and take what is admitted; see `Limiter`."""
-        settlements = self._started()
+        self._settlements.start()
         self._number += 1
-        call = f"{settlements.process}:{self._number}"
-        keys = [key_of(self._prefix, charge) for charge in charges]
-        asked = Asked(call, charges, keys)
-        task = await self._server.begin("take", keys, asked.question(self._lease))
-        try:
-            reply = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(partial(_give_back, settlements, asked))
-            raise
-        except AnswerLostError:
-            settlements.put(asked.slots(), 0)
-            raise
-        decided = asked.decision(reply)
-        if decided.taken is not None:
-            settlements.hold(decided.taken)
-        return decided
+        call = f"{self._settlements.process}:{self._number}"
+        decision = await self._takes.decide(Asked(self._prefix, call, charges))
+        if decision.taken is not None:
+            self._settlements.hold(decision.taken)
+        return decision
 
     def settle(self, taken: Taken, tokens: int, /) -> None:
         """Correct what was taken to what was used; see `Limiter`."""
-        if self._settlements is None:
-            self._dropped += 1
-        else:
-            self._settlements.put(taken, tokens)
+        self._settlements.put(taken, tokens)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -125,7 +108,7 @@ class RedisLimiter:
         Where nobody enters, it starts with its first take and ends with the loop.
         """
         self._users += 1
-        self._started()
+        self._settlements.start()
         try:
             yield
         finally:
@@ -133,37 +116,10 @@ class RedisLimiter:
             if not self._users:
                 await self._stop()
 
-    def _started(self) -> "Settlements":
-        if self._settlements is None:
-            from veneer.limiters._settlements import Settlements  # noqa: PLC0415 - as above
-
-            self._settlements = Settlements(
-                self._server, prefix=self._prefix, lease=self._lease, most=self._max_unsettled
-            )
-        self._settlements.start()
-        return self._settlements
-
     async def _stop(self) -> None:
-        settlements, self._settlements = self._settlements, None
-        if settlements is None:
-            return
         try:
             # What takes that were cancelled give back is known when they have ended.
-            await self._server.idle()
-            await settlements.aclose(self._timeout)
+            await self._takes.idle()
+            await self._settlements.aclose(self._timeout)
         finally:
-            self._dropped += settlements.dropped
             await self._server.aclose()
-
-
-def _give_back(settlements: "Settlements", asked: Asked, task: asyncio.Task[bytes]) -> None:
-    """Give back what was taken for somebody who has left meanwhile."""
-    if task.cancelled():
-        return
-    error = task.exception()
-    if error is None:
-        taken = asked.decision(task.result()).taken
-        if taken is not None:
-            settlements.put(taken, 0)
-    elif isinstance(error, AnswerLostError):
-        settlements.put(asked.slots(), 0)

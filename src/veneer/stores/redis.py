@@ -55,22 +55,36 @@ class RedisServer:
         self._turns = asyncio.Semaphore(connections)
         self._calls: set[asyncio.Task[Any]] = set()
 
+    async def call(
+        self,
+        script: Script,
+        keys: Sequence[str],
+        arguments: Sequence[str | bytes | int],
+        *,
+        deadline: float | None = None,
+    ) -> Any:
+        """Call when the turn has come, and return the reply.
+
+        `deadline` is by the loop's clock; `timeout` from now if none is given. Strings in a reply
+        are bytes, whatever the client does. Not to be cancelled where it matters whether it was
+        done: see `send`.
+        """
+        deadline = deadline or asyncio.get_running_loop().time() + self._timeout
+        await self._turn(deadline)
+        try:
+            return await self._run(deadline, script, [len(keys), *keys, *arguments])
+        finally:
+            self._turns.release()
+
     async def send(
         self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]
     ) -> asyncio.Task[Any]:
         """Begin a call when its turn has come, and return the task that ends with the reply.
 
-        Strings in a reply are bytes, whatever the client does. The task is not to be cancelled:
-        what is cut off in the midst of a call may have been done.
+        The task is not to be cancelled: what is cut off in the midst of a call may have been done.
         """
         deadline = asyncio.get_running_loop().time() + self._timeout
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            raise self._unavailable(
-                f"Redis is slow: no connection was free within {self._timeout:g} s"
-            ) from error
+        await self._turn(deadline)
         rest = [len(keys), *keys, *arguments]
         task = asyncio.get_running_loop().create_task(self._run(deadline, script, rest))
         self._calls.add(task)
@@ -87,6 +101,15 @@ class RedisServer:
         await self.idle()
         if self._owned:
             await self._client.aclose()
+
+    async def _turn(self, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise self._unavailable(
+                f"Redis is slow: no connection was free within {self._timeout:g} s"
+            ) from error
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._calls.discard(task)
