@@ -48,6 +48,20 @@ class Flights:
         flight = self._flights.get(key)
         return flight if flight is not None and flight.can_be_found else None
 
+    async def recall(self, key: bytes, fingerprint: bytes) -> ASGIApp | None:
+        """Return what answers a request whose call is over, or None where it is not.
+
+        A replay costs no flight of its own so; a call costs one look more at the store.
+        """
+        try:
+            found = await self._store.look(key)
+        except StoreUnavailableError as error:
+            if self._rules.on_failure == "open":
+                return None
+            logger.warning("idempotency keys cannot be looked up: %s", error)
+            return UNAVAILABLE
+        return answer_of(found, fingerprint) if isinstance(found, Done) else None
+
     def depart(self, key: bytes, fingerprint: bytes, scope: Scope, body: bytes) -> Flight:
         """Begin a flight with the request of this scope."""
         rules = self._rules

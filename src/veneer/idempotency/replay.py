@@ -35,6 +35,11 @@ class Replay(msgspec.Struct, frozen=True):
 
     recording: Recording
 
+    def with_field(self, field: tuple[bytes, bytes]) -> "Replay":
+        """Return the same with one more field."""
+        recording = self.recording
+        return Replay(Recording(recording.status, (*recording.headers, field), recording.body))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the whole answer."""
         del scope, receive

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
 from veneer.dialects import OPENAI, Dialect
@@ -14,6 +14,15 @@ from veneer.operations import endpoint_of
 from veneer.wire import fields
 
 BLANK_LINE = b"\n\n"
+
+
+async def give(answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request whose call is over with what was recorded, or with why it is not."""
+    if isinstance(answer, Replay):
+        known = scope[facts.SCOPE_KEY]
+        known[Replayed] = Replayed()
+        answer = answer.with_field((known.get(Dialect) or OPENAI).replayed)
+    await answer(scope, receive, send)
 
 
 class Follower:

@@ -26,7 +26,7 @@ from veneer.idempotency.rules import Rules
 from veneer.idempotency.store import RecordingStore
 from veneer.layer import Layer
 from veneer.layers._asked import Asked, Asking
-from veneer.layers._follower import Follower
+from veneer.layers._follower import Follower, give
 from veneer.operations import endpoint_of
 
 DEFAULT_NAMES = ("Idempotency-Key",)
@@ -117,8 +117,14 @@ class IdempotencyMiddleware(Layer):
             await self._pass(asked, scope, receive, send)
 
     async def _join(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
-        """Follow the flight of a key, which begins with the first that asks."""
+        """Replay what was answered, or follow the flight, which begins with the first that asks."""
         flight = self._flights.find(asked.key)
+        if flight is None:
+            answer = await self._flights.recall(asked.key, asked.fingerprint)
+            if answer is not None:
+                await give(answer, scope, receive, send)
+                return
+            flight = self._flights.find(asked.key)
         first = flight is None
         if flight is None:
             flight = self._flights.depart(asked.key, asked.fingerprint, scope, asked.body)
