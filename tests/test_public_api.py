@@ -1,6 +1,8 @@
 """The public names: which there are, and that each says what it is for."""
 
 import inspect
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -69,12 +71,18 @@ def test_the_exported_names_are_these() -> None:
 
 
 def test_nothing_else_looks_public() -> None:
-    seen = {
-        name
-        for name, value in vars(veneer).items()
-        if not name.startswith("_") and not inspect.ismodule(value)
-    }
-    assert seen == set(NAMES)
+    assert dir(veneer) == sorted(NAMES)
+    assert sorted(veneer._HOMES) == sorted(NAMES)
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        veneer.Nothing  # noqa: B018 - asked for to be refused
+
+
+def test_an_import_of_the_package_imports_no_layer() -> None:
+    code = "import sys, veneer; print([name for name in sys.modules if name.startswith('veneer.')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("name", PUBLIC)

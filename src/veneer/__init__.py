@@ -1,43 +1,101 @@
-"""Composable pure-ASGI middlewares that give a model server what a commercial API has."""
+"""Composable pure-ASGI middlewares that give a model server what a commercial API has.
 
-from starlette.middleware import Middleware
+A name is imported from its module when it is first asked for: whoever uses one layer waits for no
+other.
+"""
 
-from veneer.auth.verifier import Denial, Verifier
-from veneer.call import Call
-from veneer.client import Client, client_of
-from veneer.dialects import OPENAI, Dialect, Kind
-from veneer.edits import Edits, edits_of
-from veneer.errors import BrokenResponseError, Error
-from veneer.facts import (
-    Principal,
-    Relayed,
-    Replayed,
-    RequestFact,
-    RequestId,
-    ResponseFact,
-    Route,
-    Usage,
-    get,
-    put,
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
+
+    from veneer.auth.verifier import Denial, Verifier
+    from veneer.call import Call
+    from veneer.client import Client, client_of
+    from veneer.dialects import OPENAI, Dialect, Kind
+    from veneer.edits import Edits, edits_of
+    from veneer.errors import BrokenResponseError, Error
+    from veneer.facts import (
+        Principal,
+        Relayed,
+        Replayed,
+        RequestFact,
+        RequestId,
+        ResponseFact,
+        Route,
+        Usage,
+        get,
+        put,
+    )
+    from veneer.layer import Layer
+    from veneer.layers.admin import AdminMiddleware
+    from veneer.layers.auth import AuthMiddleware
+    from veneer.layers.errors import ErrorMiddleware
+    from veneer.layers.headers import HeadersMiddleware
+    from veneer.layers.health import HealthMiddleware
+    from veneer.layers.heartbeat import HeartbeatMiddleware
+    from veneer.layers.idempotency import IdempotencyMiddleware
+    from veneer.layers.log import LogMiddleware
+    from veneer.layers.operations import OperationsMiddleware
+    from veneer.layers.ratelimit import RateLimitMiddleware
+    from veneer.layers.relay import RelayMiddleware
+    from veneer.operations import Endpoint, Operation, endpoint_of
+    from veneer.quotas.policy import QuotaPolicy
+    from veneer.stack import Stack
+    from veneer.upstream.proxy import Upstream
+    from veneer.upstream.transport import PoolLimits, Timeouts
+    from veneer.wiring import ConfigurationError
+
+_HOMES = MappingProxyType(
+    {
+        "OPENAI": "veneer.dialects",
+        "AdminMiddleware": "veneer.layers.admin",
+        "AuthMiddleware": "veneer.layers.auth",
+        "BrokenResponseError": "veneer.errors",
+        "Call": "veneer.call",
+        "Client": "veneer.client",
+        "ConfigurationError": "veneer.wiring",
+        "Denial": "veneer.auth.verifier",
+        "Dialect": "veneer.dialects",
+        "Edits": "veneer.edits",
+        "Endpoint": "veneer.operations",
+        "Error": "veneer.errors",
+        "ErrorMiddleware": "veneer.layers.errors",
+        "HeadersMiddleware": "veneer.layers.headers",
+        "HealthMiddleware": "veneer.layers.health",
+        "HeartbeatMiddleware": "veneer.layers.heartbeat",
+        "IdempotencyMiddleware": "veneer.layers.idempotency",
+        "Kind": "veneer.dialects",
+        "Layer": "veneer.layer",
+        "LogMiddleware": "veneer.layers.log",
+        "Middleware": "starlette.middleware",
+        "Operation": "veneer.operations",
+        "OperationsMiddleware": "veneer.layers.operations",
+        "PoolLimits": "veneer.upstream.transport",
+        "Principal": "veneer.facts",
+        "QuotaPolicy": "veneer.quotas.policy",
+        "RateLimitMiddleware": "veneer.layers.ratelimit",
+        "RelayMiddleware": "veneer.layers.relay",
+        "Relayed": "veneer.facts",
+        "Replayed": "veneer.facts",
+        "RequestFact": "veneer.facts",
+        "RequestId": "veneer.facts",
+        "ResponseFact": "veneer.facts",
+        "Route": "veneer.facts",
+        "Stack": "veneer.stack",
+        "Timeouts": "veneer.upstream.transport",
+        "Upstream": "veneer.upstream.proxy",
+        "Usage": "veneer.facts",
+        "Verifier": "veneer.auth.verifier",
+        "client_of": "veneer.client",
+        "edits_of": "veneer.edits",
+        "endpoint_of": "veneer.operations",
+        "get": "veneer.facts",
+        "put": "veneer.facts",
+    }
 )
-from veneer.layer import Layer
-from veneer.layers.admin import AdminMiddleware
-from veneer.layers.auth import AuthMiddleware
-from veneer.layers.errors import ErrorMiddleware
-from veneer.layers.headers import HeadersMiddleware
-from veneer.layers.health import HealthMiddleware
-from veneer.layers.heartbeat import HeartbeatMiddleware
-from veneer.layers.idempotency import IdempotencyMiddleware
-from veneer.layers.log import LogMiddleware
-from veneer.layers.operations import OperationsMiddleware
-from veneer.layers.ratelimit import RateLimitMiddleware
-from veneer.layers.relay import RelayMiddleware
-from veneer.operations import Endpoint, Operation, endpoint_of
-from veneer.quotas.policy import QuotaPolicy
-from veneer.stack import Stack
-from veneer.upstream.proxy import Upstream
-from veneer.upstream.transport import PoolLimits, Timeouts
-from veneer.wiring import ConfigurationError
 
 __all__ = [
     "OPENAI",
@@ -85,3 +143,16 @@ __all__ = [
     "get",
     "put",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name from its module; AttributeError for any other."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return list(__all__)
