@@ -16,9 +16,9 @@ from veneer import client as client_module
 from veneer import facts
 from veneer.call import MAX_MODEL_NAME, Call, read_call
 from veneer.client import Client, ClientDisconnectedError, client_of
+from veneer.counts import MAX_COUNT
 from veneer.dialects import Kind
 from veneer.errors import Error
-from veneer.members import MAX_COUNT
 from veneer.operations import FIXED
 from veneer.wire import splice
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veneer.members import LONG, MAX_COUNT, count, prompts_in, read_members
+from veneer.counts import MAX_COUNT, count
+from veneer.members import LONG, read_members
 from veneer.wire.splice import DuplicateMemberError
 
 OPERATIONS = ["chat.completions", "completions", "responses", "embeddings", "moderations"]
@@ -76,31 +77,49 @@ def test_a_number_counts_if_it_is_one_that_a_cap_may_have(text: str, number: int
     assert facts_of("chat.completions", f'{{"max_tokens":{text},"n":{text}}}'.encode()) == (
         0,
         number,
-        number or 1,
+        5 if text == '"5"' else number or 1,
     )
 
 
-def test_a_member_that_is_not_there_is_no_number() -> None:
-    assert count(msgspec.Raw()) is None
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        ('"128"', 128),
+        ('" 1_28 "', 128),
+        ('"\\u0031.28e2"', 128),
+        ('"' + "0" * 4000 + '128"', 128),
+        ('"' + "0" * 5000 + '128"', 1),
+        ('"-5"', 1),
+        ('"5.5"', 1),
+        ('"nan"', 1),
+        ('"1e999"', 1),
+        ('""', 1),
+        ('"many"', 1),
+    ],
+)
+def test_a_number_in_quotes_asks_for_as_many_answers(text: str, answers: int) -> None:
+    assert facts_of("chat.completions", f'{{"n":{text}}}'.encode())[2] == answers
+    assert facts_of("completions", f'{{"best_of":{text}}}'.encode())[2] == answers
 
 
-@given(st.lists(st.text(max_size=5), min_size=1, max_size=5), st.booleans())
-def test_texts_are_counted_without_being_decoded(
-    prompts: list[str],
-    ascii_only: bool,  # noqa: FBT001 - hypothesis gives it
+@pytest.mark.parametrize(
+    ("one", "other", "cap"),
+    [
+        ("1", "100000", 100000),
+        ("100000", "1", 100000),
+        ("null", "7", 7),
+        ("1", "1e9", None),
+        ('"1"', "1", None),
+        ("0", "1", None),
+        ("null", "null", None),
+    ],
+)
+def test_of_two_caps_the_greater_counts_unless_one_is_none(
+    one: str, other: str, cap: int | None
 ) -> None:
-    assert prompts_in(json.dumps(prompts, ensure_ascii=ascii_only).encode()) == len(prompts)
-    assert prompts_in(json.dumps(prompts, indent=2).encode()) == len(prompts)
-
-
-@given(st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=4))
-def test_lists_of_tokens_are_counted_without_being_decoded(prompts: list[list[int]]) -> None:
-    assert prompts_in(json.dumps(prompts).encode()) == len(prompts)
-
-
-@pytest.mark.parametrize("text", [b"", b'"a"', b"[]", b"[1,2,3]", b"[ ]", b"null", b"{}", b"[-1]"])
-def test_anything_else_is_one_prompt(text: bytes) -> None:
-    assert prompts_in(text) == 1
+    for first, second in ((one, other), (other, one)):
+        body = f'{{"max_completion_tokens":{first},"max_tokens":{second}}}'
+        assert facts_of("chat.completions", body.encode())[1] == cap
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

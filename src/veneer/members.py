@@ -11,14 +11,11 @@ from typing import Any
 
 import msgspec
 
+from veneer.counts import count, is_unsaid, prompts_in, times
 from veneer.wire import splice
 
 # A member that is not there; one that is has a byte at least.
 ABSENT = msgspec.Raw()
-
-# Beyond this, and in more text than that, a number is no cap that anything has: it counts as none.
-MAX_COUNT = 10_000_000
-MAX_DIGITS = 32
 
 # A member of more bytes is taken out before the names of the others are looked for.
 LONG = 256
@@ -71,11 +68,16 @@ class ChatMembers(Members):
 
     def output_cap(self) -> int | None:
         """See `Members.output_cap`."""
-        return count(self.max_completion_tokens) or count(self.max_tokens)
+        # Servers differ in which of the two they know.
+        first, second = self.max_completion_tokens, self.max_tokens
+        if is_unsaid(first) or is_unsaid(second):
+            return count(second if is_unsaid(first) else first)
+        caps = (count(first), count(second))
+        return None if None in caps else max(cap for cap in caps if cap)
 
     def choices(self) -> int:
         """See `Members.choices`."""
-        return count(self.n) or 1
+        return times(self.n)
 
 
 class CompletionMembers(Members):
@@ -97,7 +99,7 @@ class CompletionMembers(Members):
 
     def choices(self) -> int:
         """Return the answers to each prompt, those included of which only the best are shown."""
-        each = max(count(self.n) or 1, count(self.best_of) or 1)
+        each = max(times(self.n), times(self.best_of))
         return each * prompts_in(bytes(self.prompt))
 
 
@@ -211,31 +213,3 @@ def may_repeat(body: bytes, names: Iterable[bytes]) -> bool:
         if body.count(quoted) > 1:
             return True
     return False
-
-
-def count(raw: msgspec.Raw) -> int | None:
-    """Return the number from 1 to `MAX_COUNT` that a member is, also as `5.0`; None for others."""
-    if not 0 < len(raw) <= MAX_DIGITS:
-        return None
-    text = bytes(raw)
-    # The decoder has seen that it is a number if it begins like one.
-    if not text[:1].isdigit():
-        return None
-    number = float(text)
-    return int(number) if 1 <= number <= MAX_COUNT and number.is_integer() else None
-
-
-def prompts_in(text: bytes) -> int:
-    """Return how many prompts there are: texts, or lists of tokens, in a list.
-
-    They are not decoded: the quotes around texts are counted, the brackets around lists.
-    """
-    if text[:1] != b"[":
-        return 1
-    inner = text[1:].lstrip()
-    if inner[:1] == b"[":
-        return text.count(b"[") - 1
-    if inner[:1] != b'"':
-        return 1
-    plain = text.replace(b"\\\\", b"")
-    return (plain.count(b'"') - plain.count(b'\\"')) // 2

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from tests.quotas.calls import call_of
 from veneer.call import MAX_BODY
+from veneer.counts import MAX_COUNT
 from veneer.demo.chat_messages import Message, read_messages
 from veneer.demo.prompt import read_prompts
 from veneer.demo.responses_input import Item, read_input
 from veneer.demo.tokens import count_json
-from veneer.members import MAX_COUNT
 from veneer.operations import FIXED
 from veneer.quotas.estimate import ESTIMATED, FRAME, Estimate, Estimator, bound, openai_formula
 
