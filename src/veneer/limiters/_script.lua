@@ -8,6 +8,7 @@
 local REMEMBERED = 86400000
 
 local METERS = {bucket = Bucket, ring = Ring, slots = Slots}
+local NO_MARK = {0, 0}
 
 local document = cmsgpack.unpack(ARGV[2])
 local lease = document.lease
@@ -37,8 +38,8 @@ end
 local function take(call, charges, reply)
   local meters, levels, waits, marks = {}, {}, {}, {}
   for index, charge in ipairs(charges) do
-    meters[index] = meter_of(quotas[charge[1]], charge[2])
-    levels[index], waits[index], marks[index] = meters[index]:level(), 0, {0, 0}
+    local meter = meter_of(quotas[charge[1]], charge[2])
+    meters[index], levels[index] = meter, meter:level()
   end
   for _, of_requests in ipairs({true, false}) do
     local admitted, refused = {}, false
@@ -58,8 +59,9 @@ local function take(call, charges, reply)
     end
   end
   for index, meter in ipairs(meters) do
-    local reset = meter:reset(levels[index], quotas[charges[index][1]])
-    reply[#reply + 1] = struct.pack('<ddddd', levels[index], waits[index], reset, unpack(marks[index]))
+    local level, mark = levels[index], marks[index] or NO_MARK
+    local reset = meter:reset(level, quotas[charges[index][1]])
+    reply[#reply + 1] = struct.pack('<ddddd', level, waits[index] or 0, reset, mark[1], mark[2])
   end
 end
 

@@ -57,11 +57,9 @@ def key_of(prefix: str, charge: Charge) -> str:
 
     The names are hashed, each with its length in front: no two partitions have the same key.
     """
-    digest = blake2b(digest_size=16)
-    for name in (charge.quota.id, *charge.partition):
-        data = name.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:%b" % (len(data), data))
-    return f"{{{prefix}}}:{_kind(charge.quota)}:{digest.hexdigest()}"
+    names = [name.encode("utf-8", "surrogatepass") for name in (charge.quota.id, *charge.partition)]
+    data = b"".join([b"%d:%b" % (len(name), name) for name in names])
+    return f"{{{prefix}}}:{_kind(charge.quota)}:{blake2b(data, digest_size=16).hexdigest()}"
 
 
 class Asked:
@@ -95,14 +93,11 @@ class Asked:
                 longest = max(longest, wait)
             elif charge.cost > 0 and charge.quota.unit == TOKENS:
                 tokens.append(self._held(index, *mark))
-        slots = () if refused else self.slots().slots
+        if refused:
+            return Decision(standings=tuple(standings), refused=tuple(refused), wait=longest)
+        slots = self.slots().slots
         taken = Taken(self.call, tuple(tokens), slots) if tokens or slots else None
-        return Decision(
-            standings=tuple(standings),
-            refused=tuple(refused),
-            wait=longest,
-            taken=None if refused else taken,
-        )
+        return Decision(standings=tuple(standings), taken=taken)
 
     def slots(self) -> Taken:
         """Return the slots that the call holds, if it was admitted."""

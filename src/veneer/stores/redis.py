@@ -69,7 +69,8 @@ class RedisServer:
         are bytes, whatever the client does. Not to be cancelled where it matters whether it was
         done: see `send`.
         """
-        deadline = deadline or asyncio.get_running_loop().time() + self._timeout
+        if deadline is None:
+            deadline = asyncio.get_running_loop().time() + self._timeout
         await self._turn(deadline)
         try:
             return await self._run(deadline, script, [len(keys), *keys, *arguments])
