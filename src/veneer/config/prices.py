@@ -38,9 +38,10 @@ def build_prices(table: PricesTable) -> Pricing | None:
     if not table.models and not table.list_prices:
         return None
     worth = _credits(table)
+    listed = _listed(table, worth)
     try:
         entries = [_entry(number, model, table, worth) for number, model in enumerate(table.models)]
-        book = PriceBook(entries, version=table.version, otherwise=_listed(table, worth))
+        book = PriceBook(entries, version=table.version, otherwise=listed)
     except ValueError as error:
         raise ConfigurationError(f"[[prices.models]] {error}") from error
     return Pricing(book, worth if table.usd_per_credit is not None else None)
