@@ -105,7 +105,7 @@ def test_one_that_is_given_up_makes_room_for_the_next() -> None:
         await asyncio.sleep(0.5)
         second = made.find(key)
         assert second not in (None, first)
-        await asyncio.sleep(1.05)
+        await asyncio.sleep(0.55)
         assert not first.can_be_found
         assert made.find(key) is second, "the end of the first does not remove it"
         await asking

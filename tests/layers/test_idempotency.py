@@ -163,7 +163,7 @@ def test_any_chunking_and_any_disconnects_replay_byte_for_byte(
     asyncio.run(main())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     callers=st.lists(
         st.tuples(st.text(min_size=1), st.none() | st.text()), min_size=2, max_size=2, unique=True
