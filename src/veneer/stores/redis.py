@@ -11,7 +11,7 @@ from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError, ResponseError
 
 _FORMS = "redis://user:password@host:6379/0, rediss://host, unix:///path or redis+cluster://host"
 _CLUSTERS = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
@@ -170,8 +170,11 @@ def _open(url: str, connections: int, timeout: float) -> Redis | RedisCluster:
                 max_connections=connections,
                 **bounds,
             )
-        return Redis.from_pool(ConnectionPool.from_url(url, max_connections=connections, **bounds))
-    except (ValueError, TypeError, RedisError):
+        pool: Any = ConnectionPool.from_url(url, max_connections=connections, **bounds)
+        # Not yet connected: an option that there is not would fail every call.
+        pool.connection_class(**pool.connection_kwargs)
+        return Redis.from_pool(pool)
+    except (ValueError, TypeError, RedisError, RedisClusterException):
         # Their texts quote parts of the URL, of which one may be a password.
         raise ValueError(
             f"The Redis URL cannot be read: give {_FORMS}, with %40 for an @ in the password, "
