@@ -110,11 +110,10 @@ class PriceBook:
         return tuple(found)
 
     def _matching(self, model: str) -> Iterator[_Eras]:
-        exact = self._exact.get(model)
-        if exact is not None:
-            yield exact
+        if model in self._exact:
+            yield self._exact[model]
         for pattern, eras in self._patterns:
-            if pattern.match(model) and eras is not exact:
+            if pattern.match(model):
                 yield eras
 
 
