@@ -3,12 +3,13 @@
 import asyncio
 import struct
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
-from veneer.limiters._script import AnswerLostError, Asked, Taken
+from veneer.limiters._script import AnswerLostError, Asked, Taken, key_of
 from veneer.limiters._server import Server
 from veneer.limiters._settlements import Settlements
 from veneer.limiters._takes import Takes
@@ -18,6 +19,10 @@ from veneer.quotas.quota import Charge, Quota
 SLOTS = Quota(policy="slots", unit="concurrent-requests", limit=1000)
 SLOT = [Charge(SLOTS, (), 1)]
 TIMEOUT = 5.0
+
+
+def asking(call: str) -> Asked:
+    return Asked(partial(key_of, "p"), call, SLOT)
 
 
 class FakeServer(Server):
@@ -77,7 +82,7 @@ class Room:
     async def begin(self, *names: Any) -> None:
         """Begin takes, and go on when all that can be sent has been."""
         for name in names:
-            asked = Asked("p", str(name), SLOT)
+            asked = asking(str(name))
             self.tasks.append(asyncio.create_task(self.takes.decide(asked)))
         await self.rest()
 
@@ -155,7 +160,7 @@ async def test_a_take_that_is_cancelled_before_it_is_sent_is_not_sent(room: Room
 async def test_whenever_a_take_is_cancelled_it_is_given_back_or_not_sent(
     room: Room, steps: int
 ) -> None:
-    room.tasks.append(asyncio.create_task(room.takes.decide(Asked("p", "a", SLOT))))
+    room.tasks.append(asyncio.create_task(room.takes.decide(asking("a"))))
     for step in range(steps):
         await asyncio.sleep(0)
         if step == 2:

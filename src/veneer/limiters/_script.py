@@ -1,7 +1,7 @@
 """What RedisLimiter says to its script, and the answers."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeVar
@@ -52,24 +52,29 @@ def source() -> str:
     return "\n".join(room.joinpath(name).read_text() for name in ("_meters.lua", "_script.lua"))
 
 
-def key_of(prefix: str, charge: Charge) -> str:
-    """Return the key of a charge's counter; the hash tag keeps all in one slot of a cluster.
+def key_of(prefix: str, kind: str, quota: str, partition: tuple[str, ...]) -> str:
+    """Return the key of a counter; the hash tag keeps all in one slot of a cluster.
 
     The names are hashed, each with its length in front: no two partitions have the same key.
     """
-    names = [name.encode("utf-8", "surrogatepass") for name in (charge.quota.id, *charge.partition)]
+    names = [name.encode("utf-8", "surrogatepass") for name in (quota, *partition)]
     data = b"".join([b"%d:%b" % (len(name), name) for name in names])
-    return f"{{{prefix}}}:{_kind(charge.quota)}:{blake2b(data, digest_size=16).hexdigest()}"
+    return f"{{{prefix}}}:{kind}:{blake2b(data, digest_size=16).hexdigest()}"
 
 
 class Asked:
     """What a call asks for: charges, and the keys of their counters."""
 
-    def __init__(self, prefix: str, call: str, charges: Sequence[Charge]) -> None:
+    def __init__(
+        self, key: Callable[[str, str, tuple[str, ...]], str], call: str, charges: Sequence[Charge]
+    ) -> None:
         self.call = call
         self.charges = charges
-        self.keys = [key_of(prefix, charge) for charge in charges]
         self.quotas = [_counted(charge.quota) for charge in charges]
+        self.keys = [
+            key(counted[0], charge.quota.id, charge.partition)
+            for charge, counted in zip(charges, self.quotas, strict=True)
+        ]
 
     def question(self, keys: "_Places[str]", quotas: "_Places[Counted]") -> tuple[Any, ...]:
         """Return what the script is told of it."""

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from veneer.limiters._script import Asked, Taken
+from veneer.limiters._script import Asked, Taken, key_of
 from veneer.limiters._settlements import Settlements
 from veneer.limiters._takes import Takes
 from veneer.quotas.limiter import Decision
@@ -20,6 +21,8 @@ DEFAULT_LEASE = 30.0
 DEFAULT_TIMEOUT = 1.0
 _CONNECTIONS = 32
 _UNSETTLED = 10_000
+# How many are remembered.
+_KEYS = 1024
 
 
 class RedisLimiter:
@@ -77,7 +80,8 @@ class RedisLimiter:
             self._server, prefix=prefix, lease=lease, most=max_unsettled
         )
         self._takes = Takes(self._server, self._settlements, lease=lease, timeout=timeout)
-        self._prefix = prefix
+        # Some are asked for again and again.
+        self._key = lru_cache(_KEYS)(partial(key_of, prefix))
         self._timeout = timeout
         self._number = 0
         self._users = 0
@@ -92,7 +96,7 @@ class RedisLimiter:
         self._settlements.start()
         self._number += 1
         call = f"{self._settlements.process}:{self._number}"
-        decision = await self._takes.decide(Asked(self._prefix, call, charges))
+        decision = await self._takes.decide(Asked(self._key, call, charges))
         if decision.taken is not None:
             self._settlements.hold(decision.taken)
         return decision

@@ -104,6 +104,10 @@ class RedisServer:
             await self._client.aclose()
 
     async def _turn(self, deadline: float) -> None:
+        if not self._turns.locked():
+            # It does not wait, and needs no timer.
+            await self._turns.acquire()
+            return
         try:
             async with asyncio.timeout_at(deadline):
                 await self._turns.acquire()
