@@ -1,6 +1,11 @@
 """Fixtures that every test may use."""
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("veneer", deadline=None)
+settings.load_profile("veneer")
 
 
 @pytest.fixture(scope="session")

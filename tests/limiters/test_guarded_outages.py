@@ -76,17 +76,28 @@ async def test_a_trial_that_fails_lets_nobody_else_try_before_the_longer_pause()
     assert len(room.far.asked) == 3
 
 
-async def test_a_limiter_that_hangs_costs_its_timeout_once() -> None:
+async def test_a_limiter_that_hangs_costs_its_timeout_until_that_has_lasted() -> None:
     room = Room("hang", timeout=SHORT)
     began = time.monotonic()
     assert (await room.take(LOCAL)).standings[0].policy == "local-requests@near"
     assert SHORT * 0.9 < time.monotonic() - began < 1.0
     assert room.far.cancelled == 1
     assert room.guard.failures == 1
+    room.clock.now += 0.25
+    await room.take(LOCAL)
+    assert len(room.far.asked) == 2
     for _ in range(50):
         with pytest.raises(LimiterUnavailableError):
             await room.take(CLOSED)
-    assert len(room.far.asked) == 1
+    assert len(room.far.asked) == 2
+
+
+async def test_one_that_is_late_once_is_asked_again_at_once() -> None:
+    room = Room("hang", timeout=SHORT)
+    assert (await room.take(LOCAL)).standings[0].policy == "local-requests@near"
+    room.far.deed = "admit"
+    room.clock.now += 10.0
+    assert (await room.take(LOCAL)).standings[0].policy == "local-requests@far"
 
 
 async def test_calls_that_were_under_way_when_all_was_lost_do_not_lengthen_the_pause() -> None:
@@ -278,5 +289,9 @@ async def test_a_limiter_that_stays_busy_is_away() -> None:
 
 
 async def test_being_late_is_logged_as_such(caplog: pytest.LogCaptureFixture) -> None:
-    await Room("hang", timeout=SHORT).take()
+    room = Room("hang", timeout=SHORT)
+    await room.take()
+    assert not caplog.text
+    room.clock.now += 0.25
+    await room.take()
     assert "(TimeoutError)" in caplog.text

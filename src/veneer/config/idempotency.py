@@ -35,8 +35,8 @@ def _store(table: IdempotencyTable, *, several: bool) -> RecordingStore:
     url = MEMORY if table.store is None else read_store_url(table.store, "[idempotency] store")
     if url == MEMORY and several:
         raise ConfigurationError(
-            "[idempotency] store: in memory, several workers would each keep their own answers: give "
-            "sqlite:///file or redis://host."
+            "[idempotency] store: in memory, several workers would each keep their own answers: "
+            "give sqlite:///file or redis://host."
         )
     try:
         return open_recording_store(url, timeout=table.timeout)

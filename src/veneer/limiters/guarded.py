@@ -43,8 +43,9 @@ class Guarded:
     one take at a time does, until one succeeds; all others go on without waiting. A take that fails
     although another was answered after it began changes nothing for the others. The change is
     logged, once each way. `failures` counts the takes that failed. A limiter that says it is full
-    (`LimiterFullError`) failed that one take only: for others it may have room. One that says it is
-    busy (`LimiterBusyError`) did so too, unless nobody is answered for 0.25 s.
+    (`LimiterFullError`) failed that one take only: for others it may have room. One that is late,
+    or says it is busy (`LimiterBusyError`), did so too, unless nobody is answered for 0.25 s: that
+    a machine was busy for a moment is no reason to count by ourselves.
 
     Relies on this of the limiter: a take that is cancelled, here for being late, ends promptly, and
     what may have been taken for it is given back without anybody's settling it; the same holds when
@@ -80,10 +81,10 @@ class Guarded:
             self.failures += 1
             self._breaker.succeeded(attempt)
             self._complain(error)
-        except LimiterBusyError as error:
+        except (LimiterBusyError, TimeoutError) as error:
             self.failures += 1
             self._breaker.stalled(attempt, error)
-        except (LimiterUnavailableError, TimeoutError) as error:
+        except LimiterUnavailableError as error:
             self.failures += 1
             self._breaker.failed(attempt, error)
         else:
