@@ -1,1 +1,1 @@
-"""Tests of `veneer.limiters`."""
+"""Tests of veneer.limiters."""

@@ -1,1 +1,1 @@
-"""Tests of `veneer.quotas`."""
+"""Tests of veneer.quotas."""
