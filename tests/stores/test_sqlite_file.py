@@ -1,12 +1,20 @@
 """Files of ours: new ones, those of other versions, and those of somebody else."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from veneer.stores.sqlite_file import FileUnusableError, Format, absolute, open_file, writing
+from veneer.stores.sqlite_file import (
+    FileUnusableError,
+    Format,
+    absolute,
+    is_locked,
+    open_file,
+    writing,
+)
 
 FIRST = ("CREATE TABLE things (name TEXT)", "INSERT INTO things VALUES ('old')")
 SECOND = ("ALTER TABLE things ADD COLUMN size INTEGER NOT NULL DEFAULT 1",)
@@ -60,6 +68,24 @@ def test_the_file_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path) 
     with pytest.raises(FileUnusableError, match="things need a file of their own"):
         open_file(path, OLD)
     assert path.read_bytes() == before
+
+
+def test_many_who_make_a_file_at_once_all_find_it_whole(tmp_path: Path) -> None:
+    def opened() -> list[tuple[object, ...]]:
+        while True:
+            try:
+                with closing(open_file(path, NEW)) as connection:
+                    return things(connection)
+            except sqlite3.OperationalError as error:
+                if not is_locked(error):
+                    raise
+
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(20):
+            path = tmp_path / f"{number}"
+            assert [made.result() for made in [threads.submit(opened) for _ in range(8)]] == [
+                [("old", 1)]
+            ] * 8
 
 
 def test_what_is_not_committed_is_undone(tmp_path: Path) -> None:

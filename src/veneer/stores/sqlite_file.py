@@ -69,6 +69,17 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+@contextmanager
+def _reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """See all as it is at one moment, whatever others write meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def is_locked(error: sqlite3.Error) -> bool:
     """Whether somebody else has a lock on the file: the same will work a little later."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOCKED
@@ -95,7 +106,8 @@ def _create(path: Path) -> None:
 
 
 def _set_up(connection: sqlite3.Connection, form: Format) -> None:
-    version = _version(connection, form)
+    with _reading(connection):
+        version = _version(connection, form)
     if version == 0:
         # Only before there is anything in the file.
         connection.execute(f"PRAGMA page_size = {form.page}")
