@@ -1,1 +1,1 @@
-"""The ledger: what every call was held for and cost, in rows that survive, and the budgets above."""
+"""The ledger: what every call was held for and cost, in rows that survive."""

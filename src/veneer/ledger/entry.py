@@ -48,7 +48,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call came to: its end, its use and its cost, in picodollars by part."""
+    """What a call came to: its end, its use and its cost, in picodollars by part.
+
+    `hold` is given where it may never have been written: the row is made of it if there is none.
+    """
 
     call: str
     state: State
@@ -64,6 +67,17 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None = None
     latency: float | None = None
     first_event: float | None = None
+    hold: Hold | None = None
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A row: what was held, and what it came to, which is None for as long as it is `held`.
+
+    Limits are no part of it, and None.
+    """
+
+    hold: Hold
+    settlement: Settlement | None
 
 
 class Exhausted(msgspec.Struct, frozen=True):

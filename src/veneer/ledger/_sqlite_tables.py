@@ -1,0 +1,163 @@
+"""The file of a ledger: what it says of itself, its tables, and statements about many rows."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
+
+import msgspec
+
+from veneer.ledger.columns import CLOSED, OPENED
+from veneer.stores.sqlite_file import Format
+
+# Amounts of a row are integers. Totals are decimal text, for 64 bits end at nine million dollars.
+# `accounts` is a JSON array of ids, each once. An owner's id is never given again; `token` tells it
+# from that of another file. `alive_until` (since the epoch) is for those who read: who is over, is
+# seen from `beats`.
+_TABLES = (
+    """CREATE TABLE entries (
+        id INTEGER PRIMARY KEY,
+        call TEXT NOT NULL UNIQUE,
+        owner INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        at REAL NOT NULL,
+        closed_at REAL,
+        amount INTEGER NOT NULL,
+        accounts TEXT NOT NULL,
+        request_id TEXT,
+        key_id TEXT,
+        team TEXT,
+        user_id TEXT,
+        tags TEXT NOT NULL,
+        operation TEXT NOT NULL,
+        model TEXT,
+        stream INTEGER NOT NULL,
+        total INTEGER NOT NULL DEFAULT 0,
+        parts TEXT NOT NULL DEFAULT '{}',
+        estimated INTEGER NOT NULL DEFAULT 0,
+        price_version TEXT,
+        priced_model TEXT,
+        answered_model TEXT,
+        target TEXT,
+        status INTEGER,
+        latency REAL,
+        first_event REAL,
+        input_tokens INTEGER,
+        output_tokens INTEGER,
+        total_tokens INTEGER,
+        cached_input_tokens INTEGER,
+        cache_write_tokens INTEGER,
+        reasoning_tokens INTEGER,
+        input_audio_tokens INTEGER,
+        output_audio_tokens INTEGER,
+        input_image_tokens INTEGER,
+        output_image_tokens INTEGER,
+        seconds REAL,
+        malformed INTEGER
+    )""",
+    "CREATE INDEX entries_by_time ON entries (at)",
+    "CREATE INDEX entries_held ON entries (owner) WHERE state = 'held'",
+    """CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY,
+        budget TEXT NOT NULL,
+        partition TEXT NOT NULL,
+        starts INTEGER NOT NULL,
+        ends INTEGER,
+        spent TEXT NOT NULL DEFAULT '0',
+        held TEXT NOT NULL DEFAULT '0',
+        UNIQUE (budget, partition, starts)
+    )""",
+    """CREATE TABLE owners (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        token TEXT NOT NULL,
+        name TEXT NOT NULL,
+        beats INTEGER NOT NULL,
+        alive_until REAL NOT NULL
+    )""",
+)
+
+FORMAT = Format(
+    holds="the ledger's rows",
+    # "veLE".
+    application=0x76654C45,
+    versions=(_TABLES,),
+)
+
+# Rows of one statement, at the most.
+_MOST = 64
+
+
+class Bulk(msgspec.Struct, frozen=True):
+    """A statement about many rows of values at once: `before`, the values, `after`.
+
+    While a row is written the interpreter lets other threads run, and has to wait for them then:
+    one statement for many rows waits once.
+    """
+
+    before: str
+    width: int
+    after: str = ""
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
+        """Do it, for so many rows at a time that the statements are few and can be kept."""
+        for part in _parted(rows):
+            connection.execute(_statement(self, len(part)), tuple(chain.from_iterable(part)))
+
+
+@cache
+def _statement(bulk: Bulk, count: int) -> str:
+    row = f"({', '.join('?' * bulk.width)})"
+    return f"{bulk.before} VALUES {', '.join([row] * count)} {bulk.after}"
+
+
+def _parted(rows: Sequence[Sequence[object]]) -> Iterator[Sequence[Sequence[object]]]:
+    """Part rows into powers of two, the greatest first."""
+    done, size = 0, _MOST
+    while done < len(rows):
+        while size > len(rows) - done:
+            size //= 2
+        yield rows[done : done + size]
+        done += size
+
+
+def _update(table: str, columns: Sequence[str]) -> Bulk:
+    """Return the statement that sets columns of the rows whose id comes last."""
+    assignments = ", ".join(f"{column} = new.{column}" for column in columns)
+    return Bulk(
+        f"WITH new ({', '.join(columns)}, row) AS (",
+        len(columns) + 1,
+        f") UPDATE {table} SET {assignments} FROM new "  # noqa: S608 - as above
+        f"WHERE {table}.id = new.row",
+    )
+
+
+_INSERTED = ("id", "owner", "state", "accounts", *OPENED)
+
+INSERT_ENTRIES = Bulk(
+    f"INSERT INTO entries ({', '.join(_INSERTED)})",
+    len(_INSERTED),
+)
+CLOSE_ENTRIES = _update("entries", CLOSED)
+UPDATE_ACCOUNTS = _update("accounts", ("spent", "held"))
+
+# What follows tells of many rows in one: see `Bulk`. They take a JSON array of what is asked for.
+FIND_ROWS = (
+    "SELECT json_group_array(json_array(call, id, state, amount, total, json(accounts))) "
+    "FROM entries WHERE call IN (SELECT value FROM json_each(?))"
+)
+# It takes the number of rows; those come first whose owner is over.
+FIND_LEFT = (
+    "SELECT json_group_array(json_array(call, id, state, amount, total, json(accounts))) FROM "
+    "(SELECT * FROM entries WHERE state = 'held' AND owner NOT IN (SELECT id FROM owners) LIMIT ?)"
+)
+FIND_TOTALS = (
+    "SELECT json_group_array(json_array(id, spent, held)) "
+    "FROM accounts WHERE id IN (SELECT value FROM json_each(?))"
+)
+FIND_ENTRY = f"SELECT accounts, {', '.join(OPENED + CLOSED)} FROM entries WHERE call = ?"  # noqa: S608 - names of ours
+FIND_ACCOUNTS = (
+    "SELECT budget, partition, starts, ends FROM json_each(?) "
+    "JOIN accounts ON accounts.id = value ORDER BY key"
+)
+FIND_ACCOUNT = "SELECT id FROM accounts WHERE budget = ? AND partition = ? AND starts = ?"
+MAKE_ACCOUNT = "INSERT INTO accounts (budget, partition, starts, ends) VALUES (?, ?, ?, ?)"

@@ -1,0 +1,197 @@
+"""The columns of a row, as every database has them, with values that every database takes."""
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from veneer.facts import Usage
+from veneer.ledger.entry import Account, Entry, Hold, Settlement, State
+from veneer.prices.money import MOST
+
+# Written with the hold. `amount` is what is held.
+OPENED = (
+    "call",
+    "at",
+    "amount",
+    "request_id",
+    "key_id",
+    "team",
+    "user_id",
+    "tags",
+    "operation",
+    "model",
+    "stream",
+)
+
+USAGE = (
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
+    "seconds",
+    "malformed",
+)
+
+# Written with the settlement. `parts` are a JSON object, for their names are anybody's; the columns
+# of the usage are NULL where there is none.
+CLOSED = (
+    "state",
+    "closed_at",
+    "total",
+    "parts",
+    "estimated",
+    "price_version",
+    "priced_model",
+    "answered_model",
+    "target",
+    "status",
+    "latency",
+    "first_event",
+    *USAGE,
+)
+
+# Characters of a text: more is no name, but an attempt to fill the disk. And tags of a row.
+LONGEST = 512
+MOST_TAGS = 64
+
+_LARGEST = 2**63 - 1
+_STATUSES = 1000
+_NO_USAGE = (None,) * len(USAGE)
+_ENDS = frozenset[State](["completed", "failed", "disconnected", "released"])
+
+_encode = msgspec.json.Encoder().encode
+
+
+def opened(hold: Hold) -> tuple[object, ...]:
+    """Return the values of `OPENED`. Raises ValueError for an amount or a call that cannot be."""
+    if not 0 <= hold.amount <= MOST:
+        raise ValueError(f"A hold is of 0 to {MOST} picodollars, not {hold.amount}.")
+    call, request_id, key, team, user = hold.call, hold.request_id, hold.key, hold.team, hold.user
+    operation, model = hold.operation, hold.model
+    tags = hold.tags
+    # All at once: this is on the way of every call, and hardly ever is anything wrong.
+    names = "".join(tags) if tags else ""
+    if not _is_plain(f"{call}{request_id}{key}{team}{user}{operation}{model}{names}") or not call:
+        if not _is_plain(call) or not call:
+            raise ValueError(f"A call's id is of 1 to {LONGEST} printable ASCII characters.")
+        request_id, key, team, user = _text(request_id), _text(key), _text(team), _text(user)
+        operation, model = _text(operation) or "", _text(model)
+        tags = tuple(_text(tag) or "" for tag in tags[:MOST_TAGS])
+    return (
+        call,
+        _finite(hold.at),
+        hold.amount,
+        request_id,
+        key,
+        team,
+        user,
+        _encode(tags).decode() if tags else "[]",
+        operation,
+        model,
+        hold.stream,
+    )
+
+
+def closed(settlement: Settlement) -> tuple[object, ...]:
+    """Return the values of `CLOSED`. Raises ValueError for an amount or a state that cannot be."""
+    if settlement.state not in _ENDS:
+        raise ValueError(f"No call ends as {settlement.state!r}: that is the ledger's own word.")
+    return ended(settlement)
+
+
+def ended(settlement: Settlement) -> tuple[object, ...]:
+    """Return the values of `CLOSED`, also for what the ledger itself has closed."""
+    if not 0 <= settlement.total <= MOST:
+        raise ValueError(f"A call costs 0 to {MOST} picodollars, not {settlement.total}.")
+    version, priced = settlement.price_version, settlement.priced_model
+    answered, target = settlement.answered_model, settlement.target
+    latency, first_event = settlement.latency, settlement.first_event
+    parts = settlement.parts
+    if not _is_plain(f"{version}{priced}{answered}{target}{''.join(parts)}"):
+        version, priced, answered = _text(version), _text(priced), _text(answered)
+        target = _text(target)
+        parts = {_text(name) or "": part for name, part in parts.items()}
+    if not math.isfinite((latency or 0.0) + (first_event or 0.0)):
+        latency = first_event = None
+    usage, status = settlement.usage, settlement.status
+    if status is not None and not 0 <= status < _STATUSES:
+        status = None
+    return (
+        settlement.state,
+        _finite(settlement.at),
+        settlement.total,
+        _parts(parts),
+        settlement.estimated,
+        version,
+        priced,
+        answered,
+        target,
+        status,
+        latency,
+        first_event,
+        *(_NO_USAGE if usage is None else _counts(usage)),
+    )
+
+
+def entry(row: tuple[object, ...], accounts: tuple[Account, ...]) -> Entry:
+    """Return the entry of a row that has the values of `OPENED`, then those of `CLOSED`."""
+    begin = dict(zip(OPENED, row, strict=False))
+    end = dict(zip(CLOSED, row[len(OPENED) :], strict=True))
+    begin |= {"accounts": accounts, "key": begin.pop("key_id"), "user": begin.pop("user_id")}
+    begin["tags"] = msgspec.json.decode(str(begin["tags"]))
+    hold = msgspec.convert(begin, Hold, strict=False)
+    if end["state"] == "held":
+        return Entry(hold, None)
+    usage = {name: end.pop(name) for name in USAGE}
+    end |= {"call": hold.call, "at": end.pop("closed_at")}
+    end["parts"] = msgspec.json.decode(str(end["parts"]))
+    end["usage"] = None if usage["input_tokens"] is None else usage
+    return Entry(hold, msgspec.convert(end, Settlement, strict=False))
+
+
+def _parts(parts: Mapping[str, int]) -> str:
+    try:
+        return _encode(parts).decode() if parts else "{}"
+    except OverflowError as error:
+        raise ValueError("A part of a cost is beyond all bounds.") from error
+
+
+def _counts(usage: Usage) -> tuple[object, ...]:
+    counts: tuple[int, ...] = (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.total_tokens,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        usage.reasoning_tokens,
+        usage.input_audio_tokens,
+        usage.output_audio_tokens,
+        usage.input_image_tokens,
+        usage.output_image_tokens,
+    )
+    if min(counts) < 0 or max(counts) > _LARGEST:
+        counts = tuple(max(0, min(count, _LARGEST)) for count in counts)
+    return (*counts, _finite(usage.seconds), usage.malformed)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether all databases take a text as it is."""
+    return text.isascii() and text.isprintable() and len(text) <= LONGEST
+
+
+def _text(text: str | None) -> str | None:
+    """Return a text cut to its bound, without what UTF-8 or a database does not have."""
+    if text is None:
+        return None
+    return text[:LONGEST].replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _finite(number: float) -> float:
+    return number if math.isfinite(number) else 0.0

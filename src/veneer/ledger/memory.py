@@ -1,0 +1,156 @@
+"""The ledger in memory: one process's own, gone when it ends."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Container, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import time
+
+import msgspec
+
+from veneer.ledger.columns import closed, ended, entry, opened
+from veneer.ledger.entry import Account, Entry, Exhausted, Hold, Settlement
+from veneer.ledger.judging import Judge, Row, Totals
+from veneer.ledger.ledger import Balance, LedgerUnavailableError
+
+# An account, whatever its limit is now.
+_Key = tuple[str, tuple[str, ...], int]
+
+# So many of the oldest accounts are looked at for each new one, and this many seconds after its
+# period is over, when nothing is held on it any more, one is dropped.
+_LOOKS = 2
+_GRACE = 86400.0
+
+
+class _Kept(Row[_Key]):
+    opened: tuple[object, ...]
+    named: tuple[Account, ...]
+    closed: tuple[object, ...] | None = None
+
+
+class MemoryLedger:
+    """Keeps rows in this process, for tests and where nothing has to last.
+
+    All that are open are kept, `max_open` at the most (beyond that `hold` raises
+    `LedgerUnavailableError`), and of those that are closed the last `max_closed`. Accounts are
+    dropped a day after their period. What is settled is in at once. Leaving the last lifespan
+    closes what is held. `clock` gives seconds since the epoch. Raises ValueError for a number that
+    cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_open: int = 100_000,
+        max_closed: int = 10_000,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        if max_open < 1 or max_closed < 0:
+            raise ValueError(f"max_open is {max_open}, max_closed {max_closed}: too few.")
+        self._max_open = max_open
+        self._max_closed = max_closed
+        self._clock = clock
+        self._rows: dict[str, _Kept] = {}
+        self._closed: deque[str] = deque()
+        self._judge: Judge[_Key] = Judge({})
+        self._oldest: deque[Account] = deque()
+        self._users = 0
+
+    async def hold(self, hold: Hold, /) -> Exhausted | None:
+        """Open a row, or return what is exhausted; see `Ledger`."""
+        columns = opened(hold)
+        if hold.call in self._rows:
+            raise ValueError(f"The call {hold.call} has a row.")
+        if len(self._rows) - len(self._closed) >= self._max_open:
+            raise LedgerUnavailableError(f"{self._max_open} calls are open in the ledger in memory")
+        row = self._row(hold, columns)
+        refused = self._judge.admit(row, hold.accounts, list(map(_key, hold.accounts)))
+        self._judge.changed.clear()
+        if refused is None:
+            self._rows[hold.call] = row
+        return refused
+
+    async def settle(self, settlement: Settlement, /) -> None:
+        """Close a row once; see `Ledger`."""
+        columns = closed(settlement)
+        row = self._rows.get(settlement.call)
+        if row is None:
+            if settlement.hold is None:
+                return
+            row = self._row(settlement.hold, opened(settlement.hold))
+            self._judge.hold(row)
+            self._rows[settlement.call] = row
+        self._close(row, settlement, columns)
+
+    async def balances(self, accounts: Sequence[Account], /) -> list[Balance]:
+        """Tell how accounts stand."""
+        totals = [self._judge.totals.get(_key(account), Totals()) for account in accounts]
+        return [
+            Balance(account, total.spent, total.held)
+            for account, total in zip(accounts, totals, strict=True)
+        ]
+
+    async def find(self, call: str, /) -> Entry | None:
+        """Return the row of a call."""
+        row = self._rows.get(call)
+        if row is None:
+            return None
+        end = row.closed or ended(Settlement(call=call, state="held", at=0.0))
+        return entry((*row.opened, *end), row.named)
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the context in which it can be used."""
+        return self._lifespan()
+
+    @asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[None]:
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._abandon()
+
+    def _abandon(self) -> None:
+        now = self._clock()
+        for call, row in list(self._rows.items()):
+            if row.closed is None:
+                end = Settlement(call=call, state="abandoned", at=now)
+                self._close(row, end, ended(end))
+
+    def _close(self, row: _Kept, settlement: Settlement, columns: tuple[object, ...]) -> None:
+        was_open = row.state == "held"
+        if not self._judge.close(row, settlement.state, settlement.total):
+            return
+        self._judge.changed.clear()
+        row.closed = columns
+        if was_open:
+            self._closed.append(settlement.call)
+            if len(self._closed) > self._max_closed:
+                del self._rows[self._closed.popleft()]
+
+    def _row(self, hold: Hold, columns: tuple[object, ...]) -> _Kept:
+        named = {
+            _key(account): msgspec.structs.replace(account, limit=None) for account in hold.accounts
+        }
+        new = named.keys() - self._judge.totals.keys()
+        self._drop(_LOOKS * len(new), named)
+        for key in new:
+            self._judge.totals[key] = Totals()
+            self._oldest.append(named[key])
+        return _Kept("held", hold.amount, 0, tuple(named), columns, tuple(named.values()))
+
+    def _drop(self, looks: int, used: Container[_Key]) -> None:
+        """Drop some of the accounts that count no more."""
+        for _ in range(min(looks, len(self._oldest))):
+            account = self._oldest.popleft()
+            over = account.ends is not None and account.ends + _GRACE < self._clock()
+            key = _key(account)
+            if over and key not in used and not self._judge.totals[key].held:
+                del self._judge.totals[key]
+            else:
+                self._oldest.append(account)
+
+
+def _key(account: Account) -> _Key:
+    return (account.budget, account.partition, account.starts)
