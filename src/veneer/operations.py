@@ -189,18 +189,24 @@ class Allowed:
         self.stored = "responses.stored" in names
         self._paths = paths
 
-    def judge(self, scope: Scope) -> Endpoint | Error:
-        """Return the endpoint of a request that may pass, or the error that it gets."""
+    def find(self, scope: Scope) -> Endpoint | None:
+        """Return the endpoint that a request asks for, served or not; None for an unknown path."""
         endpoint = endpoint_of(scope)
-        if endpoint is None:
+        if endpoint is None and self._paths:
             below = path_below_base(scope)
             operation = self._paths.get(below)
-            if operation is None:
-                return Error(
-                    Kind.UNKNOWN_URL,
-                    f"Unknown request URL: {scope['method']} {_shown(scope['path'])}",
-                )
-            endpoint = Endpoint(operation, quote(below).encode())
+            if operation is not None:
+                endpoint = Endpoint(operation, quote(below).encode())
+        return endpoint
+
+    def judge(self, scope: Scope) -> Endpoint | Error:
+        """Return the endpoint of a request that may pass, or the error that it gets."""
+        endpoint = self.find(scope)
+        if endpoint is None:
+            return Error(
+                Kind.UNKNOWN_URL,
+                f"Unknown request URL: {scope['method']} {_shown(scope['path'])}",
+            )
         operation = endpoint.operation
         if operation.name not in self.names:
             return Error(Kind.NOT_SERVED, f"The operation '{operation.name}' is not served here.")

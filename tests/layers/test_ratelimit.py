@@ -136,11 +136,14 @@ async def test_uploads_count_as_requests_and_slots_unread() -> None:
     assert (watched.unsettled, await watched.left(SLOTS)) == (0, 1)
 
 
-async def test_a_body_that_cannot_be_read_is_answered_uncharged() -> None:
+async def test_a_body_that_cannot_be_read_has_cost_a_request_and_nothing_else() -> None:
     watched = Watched()
     layer = limited(plain(), REQUESTS, TOKENS, limiter=watched)
-    assert (await ask(layer, json_request(b"{"))).status == 400
-    assert watched.takes == []
+    answer = await ask(layer, json_request(b"{"))
+    assert answer.status == 400
+    assert [[charge.cost for charge in take] for take in watched.takes] == [[1, 0]]
+    assert answer.header("x-ratelimit-remaining-requests") == "9"
+    assert answer.header("x-ratelimit-remaining-tokens") == "1000"
 
 
 async def test_partitions_are_told_apart_whatever_is_in_them() -> None:

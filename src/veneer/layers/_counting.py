@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from veneer.call import Call
 from veneer.facts import RequestFact
 from veneer.layer import Layer
 from veneer.limiters.queued import Queued
+from veneer.operations import Endpoint
 from veneer.quotas.charging import Charging
 from veneer.quotas.limiter import Limiter
 from veneer.wiring import chain
@@ -80,9 +82,15 @@ class Counting:
             )
 
     def goes_by(self, above: Iterable[Layer]) -> bool:
-        """Return whether these layers write what our policies, or the host's functions, go by."""
+        """Return whether these layers write what our policies, or the host's functions, go by.
+
+        What is asked for, and of which model, is known above them already.
+        """
         written = {
-            kind for layer in above for kind in layer.writes if issubclass(kind, RequestFact)
+            kind
+            for layer in above
+            for kind in layer.writes
+            if issubclass(kind, RequestFact) and kind not in (Endpoint, Call)
         }
         return bool(written if self.charging.asks_host else written.intersection(self._reads))
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
 from veneer.auth.peers import Peers
-from veneer.call import Call, read_call
+from veneer.call import MAX_BODY, Call, read_call
 from veneer.client import Client
 from veneer.dialects.rate_limits import ietf_fields
 from veneer.edits import edits_of
@@ -26,12 +26,13 @@ from veneer.layer import Layer
 from veneer.layers._counting import Counting
 from veneer.layers._metered import Field, Metered
 from veneer.limiters.memory import MemoryLimiter
-from veneer.operations import Body, Endpoint, endpoint_of
+from veneer.operations import Allowed, Body, Endpoint, Operation
 from veneer.quotas.charging import Bill, Charging
 from veneer.quotas.estimate import Estimator, bound
 from veneer.quotas.fields import quota_fields
 from veneer.quotas.limiter import Limiter, LimiterUnavailableError
 from veneer.quotas.policy import QuotaPolicy
+from veneer.quotas.quota import REQUESTS, Charge
 from veneer.quotas.refusal import UNAVAILABLE, refusal
 from veneer.quotas.upstream_fields import combiner
 
@@ -52,7 +53,8 @@ class RateLimitMiddleware(Layer):
     of the IETF's draft of that name, `draft-11` or `draft-7`. `trusted_proxies` are for partitions
     by peer, as for `AuthMiddleware`. With `max_wait` (seconds), what does not fit yet waits its
     turn that long, up to `max_waiting` requests at a time; who leaves meanwhile is noticed unless
-    it has sent something other than JSON.
+    it has sent something other than JSON. `allow` and `max_body` are as for `OperationsMiddleware`,
+    above which it may stand: a request that cannot be read has cost a request then.
 
     Raises ValueError for options that cannot be, and for two policies of one name on one limiter.
     """
@@ -71,6 +73,8 @@ class RateLimitMiddleware(Layer):
         trusted_proxies: Iterable[str] = (),
         max_wait: float = 0.0,
         max_waiting: int = 1000,
+        allow: Iterable[str] = (),
+        max_body: int = MAX_BODY,
         provides: Iterable[type] = (),
     ) -> None:
         charging = Charging(policies, peers=Peers(trusted_proxies), estimator=estimator or bound())
@@ -84,6 +88,8 @@ class RateLimitMiddleware(Layer):
             max_wait=max_wait,
             max_waiting=max_waiting,
         )
+        self._allowed = Allowed(allow)
+        self._max_body = max_body
         self._inner = self.counting.join(app)
         self._taken = None if self._inner is None else Ahead(self._inner.counting)
         self._combine = combiner(upstream_fields)
@@ -102,23 +108,22 @@ class RateLimitMiddleware(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take what the request is charged and pass it on, or refuse it."""
         known = scope[facts.SCOPE_KEY]
-        endpoint = known.get(Endpoint) or endpoint_of(scope)
+        endpoint = known.get(Endpoint) or self._allowed.find(scope)
         ahead = known.get(Ahead)
         if ahead is not None and ahead.counting is not self.counting:
             ahead = None
         if endpoint is None or (ahead is not None and not ahead.looked):
             await self.app(scope, receive, send)
             return
-        call: Call | None = known.get(Call) if self._reads_call else None
-        if call is None and self._reads_call and endpoint.operation.body is Body.JSON:
-            read = await read_call(scope, receive)
-            if isinstance(read, Error):
-                await read(scope, receive, send)
-                return
-            call = read
-        bill = self._bill(scope, endpoint.operation.name, call, known[Client].kept)
+        known[Endpoint] = endpoint
+        call = await self._read(endpoint.operation, scope, receive)
+        if isinstance(call, Error):
+            bill = self._bill_unread(scope, endpoint.operation.name)
+        else:
+            bill = self._bill(scope, endpoint.operation.name, call, known[Client].kept)
+        answer: ASGIApp = call if isinstance(call, Error) else self.app
         if not bill.charges:
-            await self.app(scope, receive, send)
+            await answer(scope, receive, send)
             return
         stamp = None if Quotas in known else self._stamp
         try:
@@ -141,12 +146,35 @@ class RateLimitMiddleware(Layer):
         )
         try:
             if decision.refused:
-                model = None if call is None else call.model
-                await refusal(bill.charges, decision, model)(scope, receive, metered.send)
-            else:
-                await self.app(scope, receive, metered.send)
+                model = call.model if isinstance(call, Call) else None
+                answer = refusal(bill.charges, decision, model)
+            await answer(scope, receive, metered.send)
         finally:
             metered.settle()
+
+    async def _read(
+        self, operation: Operation, scope: Scope, receive: Receive
+    ) -> Call | Error | None:
+        """Return the call if policies go by it, or what is wrong with it."""
+        if not self._reads_call or operation.body is not Body.JSON:
+            return None
+        call: Call | None = scope[facts.SCOPE_KEY].get(Call)
+        if call is not None or scope["method"] not in operation.methods:
+            return call
+        stored = self._allowed.stored
+        return await read_call(scope, receive, max_body=self._max_body, stored=stored)
+
+    def _bill_unread(self, scope: Scope, operation: str) -> Bill:
+        """Return what is charged for a request that cannot be read: that it was one."""
+        bill = self.counting.charging.bill(scope, operation, None, b"", look=True)
+        return Bill(
+            [
+                Charge(charge.quota, charge.partition, 1)
+                if charge.quota.unit == REQUESTS
+                else charge
+                for charge in bill.charges
+            ]
+        )
 
     def _bill(self, scope: Scope, operation: str, call: Call | None, body: bytes) -> Bill:
         """Return what is charged here: for both layers, unless something between may answer."""
