@@ -11,11 +11,11 @@ from veneer.idempotency.store import Claim
 async def main(url: str, prefix: str, key: str, seconds: str) -> None:
     """Claim a key, print the token, and renew the lease until killed."""
     store = RedisRecordingStore(url, prefix=prefix)
-    entry, lease = bytes.fromhex(key), float(seconds)
+    lease = Lease(store, bytes.fromhex(key), b"killed", seconds=float(seconds), lost=sys.exit)
     async with store.lifespan():
-        outcome = await store.claim(entry, b"killed", lease)
+        outcome = await lease.claim()
         assert isinstance(outcome, Claim)
-        async with Lease(store, entry, outcome.token, seconds=lease, lost=sys.exit):
+        async with lease:
             print(outcome.token, flush=True)  # noqa: T201 - the test reads it
             await asyncio.sleep(60)
 

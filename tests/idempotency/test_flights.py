@@ -14,7 +14,7 @@ from veneer import facts
 from veneer.idempotency.flights import LAST_WORDS, Flights, answer_of
 from veneer.idempotency.replay import IN_FLIGHT, MISMATCH, NOT_KEPT, UNAVAILABLE, Replay
 from veneer.idempotency.rules import Rules
-from veneer.idempotency.store import Done, InFlight
+from veneer.idempotency.store import Done, InFlight, StoreUnavailableError
 
 
 async def answering(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -71,7 +71,8 @@ async def test_only_what_is_over_is_recalled() -> None:
     assert await made.recall(key, SECOND) is MISMATCH
     store.away = {"look"}
     assert await made.recall(key, FIRST) is UNAVAILABLE
-    assert await flights(store, on_failure="open").recall(key, FIRST) is None
+    with pytest.raises(StoreUnavailableError):
+        await flights(store, on_failure="open").recall(key, FIRST)
 
 
 def test_a_flight_is_found_while_it_is_to_be_answered() -> None:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from tests.idempotency.stores import ANSWER, FIRST, TTL, claimed, new_key
+from tests.idempotency.stores import ANSWER, FIRST, OTHER, TTL, Setting, claimed, new_key
 from tests.layers.keyed import Watched, nothing_left, pause
 from tests.limiters import virtual
 from veneer.idempotency.lease import RELEASE_TIMEOUT, Lease
@@ -15,21 +15,21 @@ from veneer.idempotency.store import Claim, Done
 class Held:
     """A lease of three seconds on a key of a store."""
 
-    def __init__(self, store: Watched, key: bytes, token: int) -> None:
+    def __init__(self, store: Watched) -> None:
         self.store = store
-        self.key = key
+        self.key = new_key()
         self.lost = 0
-        self.lease = Lease(store, key, token, seconds=3.0, lost=self._on_lost)
+        self.lease = Lease(store, self.key, FIRST, seconds=3.0, lost=self._on_lost)
 
     def _on_lost(self) -> None:
         self.lost += 1
 
 
 async def held(*, slow: bool = False) -> Held:
-    store = Watched(slow=slow, clock=asyncio.get_running_loop().time)
-    key = new_key()
-    token = await claimed(store.store, key, 3.0)
-    return Held(store, key, token)
+    it = Held(Watched(slow=slow, clock=asyncio.get_running_loop().time))
+    assert isinstance(await it.lease.claim(), Claim)
+    it.store.asked.clear()
+    return it
 
 
 def test_it_is_renewed_in_time_and_given_up_at_the_end() -> None:
@@ -81,11 +81,65 @@ def test_it_tells_once_that_another_has_it() -> None:
     async def main() -> None:
         it = await held()
         async with it.lease:
-            it.store.void = True
+            del it.store.store._held[it.key]
+            await claimed(it.store.store, it.key)
             await asyncio.sleep(10)
             assert it.lost == 1
             assert not await it.lease.commit(ANSWER, TTL)
-        assert it.store.asked == ["renew", "commit", "release"]
+        assert it.store.asked == ["renew", "claim", "commit", "claim", "release"]
+
+    virtual.run(main())
+
+
+async def test_who_was_stopped_keeps_its_answer_if_nobody_has_claimed(setting: Setting) -> None:
+    store, key = setting.store, new_key()
+    lease = Lease(store, key, FIRST, seconds=setting.short, lost=pytest.fail)
+    for paused in (True, False):
+        assert isinstance(await lease.claim(), Claim) is paused
+    await setting.sleep(setting.short * 1.5)
+    assert await lease.commit(ANSWER, TTL)
+    assert await setting.sibling.look(key) == Done(FIRST, ANSWER)
+
+
+async def test_who_was_stopped_keeps_no_answer_if_another_has_claimed(setting: Setting) -> None:
+    store, key = setting.store, new_key()
+    lease = Lease(store, key, FIRST, seconds=setting.short, lost=pytest.fail)
+    await lease.claim()
+    await setting.sleep(setting.short * 1.5)
+    token = await claimed(setting.sibling, key)
+    assert not await lease.commit(OTHER, TTL)
+    assert await setting.sibling.commit(key, token, ANSWER, TTL)
+    assert not await lease.commit(OTHER, TTL)
+    await lease.give_up()
+    assert await store.look(key) == Done(FIRST, ANSWER)
+
+
+def test_what_nobody_has_claimed_is_claimed_anew_when_it_is_to_be_renewed() -> None:
+    async def main() -> None:
+        it = await held()
+        async with it.lease:
+            del it.store.store._held[it.key]
+            await asyncio.sleep(1.5)
+            assert it.store.claims == 1
+            await asyncio.sleep(10)
+            assert await it.lease.commit(ANSWER, TTL)
+        assert (it.lost, it.store.recordings) == (0, [ANSWER])
+        assert it.store.asked == ["renew", "claim", *["renew"] * 10, "commit"]
+
+    virtual.run(main())
+
+
+def test_a_commit_waits_for_a_claim_that_is_being_renewed() -> None:
+    async def main() -> None:
+        for steps in range(8):
+            it = await held(slow=True)
+            async with it.lease:
+                del it.store.store._held[it.key]
+                await asyncio.sleep(1)
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                assert await it.lease.commit(ANSWER, TTL), steps
+            assert it.store.recordings == [ANSWER], steps
 
     virtual.run(main())
 

@@ -216,6 +216,29 @@ async def test_while_the_store_is_away_calls_run_or_are_refused(*, stream: bool)
         assert answer.ended
         assert answer.header("idempotency-status") == "unrecorded"
         assert app.calls == calls
+    # A store that does not answer is waited for once.
+    assert store.asked == ["look"] * 3
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_an_answer_is_kept_though_its_lease_was_over_if_nobody_else_has_asked(
+    *, renewed: bool
+) -> None:
+    async def main() -> None:
+        now = [0.0]
+        store, stage, unused = Watched(clock=lambda: now[0]), Stage(), Counted(lambda: whole(OTHER))
+        here, there = two(store, Script(stage, ANSWER), unused, lease=30.0)
+        async with running(here, keyed()) as first:
+            await stage.reached.wait()
+            now[0] += 31
+            await asyncio.sleep(11 if renewed else 0)
+            stage.go.set()
+            assert (await first).body == ANSWER
+        assert (await keyed().run(there)).body == ANSWER
+        assert (unused.calls, len(store.recordings)) == (0, 1)
+        assert ("renew" in store.asked) is renewed
+
+    virtual.run(main())
 
 
 async def test_an_answer_that_cannot_be_kept_is_given(caplog: pytest.LogCaptureFixture) -> None:

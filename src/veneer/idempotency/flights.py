@@ -51,22 +51,26 @@ class Flights:
     async def recall(self, key: bytes, fingerprint: bytes) -> ASGIApp | None:
         """Return what answers a request whose call is over, or None where it is not.
 
-        A replay costs no flight of its own so; a call costs one look more at the store.
+        A replay costs no flight of its own so; a call costs one look more at the store. Raises
+        `StoreUnavailableError` where nobody can tell, and calls run all the same.
         """
         try:
             found = await self._store.look(key)
         except StoreUnavailableError as error:
-            if self._rules.on_failure == "open":
-                return None
             logger.warning("idempotency keys cannot be looked up: %s", error)
+            if self._rules.on_failure == "open":
+                raise
             return UNAVAILABLE
         return answer_of(found, fingerprint) if isinstance(found, Done) else None
 
-    def depart(self, key: bytes, fingerprint: bytes, scope: Scope, body: bytes) -> Flight:
-        """Begin a flight with the request of this scope."""
+    def depart(
+        self, key: bytes, fingerprint: bytes, scope: Scope, body: bytes, *, recorded: bool = True
+    ) -> Flight:
+        """Begin a flight with the request of this scope; `recorded` is whether to ask the store."""
         rules = self._rules
         known = scope[facts.SCOPE_KEY]
         flight = Flight(fingerprint, known, limit=rules.max_answer, detach=rules.detach)
+        flight.recorded = recorded
         below = flight.client.replace_body(recordable(scope), body)
         below[facts.SCOPE_KEY] = flight.facts
         self._flights[key] = flight
@@ -98,43 +102,49 @@ class Flights:
 
     async def _fly(self, flight: Flight, key: bytes, scope: Scope) -> None:
         """Come to an answer: the one that is kept, or else that of the app."""
+        lease = Lease(
+            self._store,
+            key,
+            flight.fingerprint,
+            seconds=self._rules.lease,
+            lost=partial(_lose, flight),
+        )
         try:
-            token = await self._claim(flight, key)
+            claimed = flight.recorded and await self._claim(flight, key, lease)
         except StoreUnavailableError as error:
             logger.warning("idempotency keys cannot be looked up: %s", error)
             if self._rules.on_failure == "closed":
                 flight.answer = UNAVAILABLE
-            else:
-                flight.recorded = False
-                await flight.record(self._app, scope, _unkept)
-            return
-        if token is not None:
-            await self._run(flight, key, token, scope)
+                return
+            claimed = flight.recorded = False
+        if not flight.recorded:
+            await flight.record(self._app, scope, _unkept)
+        elif claimed:
+            await self._run(flight, key, lease, scope)
 
-    async def _claim(self, flight: Flight, key: bytes) -> int | None:
-        """Return the token of our claim, or None where there is an answer without one."""
+    async def _claim(self, flight: Flight, key: bytes, lease: Lease) -> bool:
+        """Claim the key; False where there is an answer without that."""
         pause = FIRST_PAUSE
         while True:
-            outcome = await self._store.claim(key, flight.fingerprint, self._rules.lease)
+            outcome = await lease.claim()
             if isinstance(outcome, Claim):
-                return outcome.token
+                return True
             if isinstance(outcome, Done) or outcome.fingerprint != flight.fingerprint:
                 flight.answer = answer_of(outcome, flight.fingerprint)
-                return None
+                return False
             if self._rules.in_flight == "conflict":
                 flight.answer = IN_FLIGHT
-                return None
+                return False
             while isinstance(await self._store.look(key), InFlight):
                 if not flight.has_followers:
                     flight.abandon()
-                    return None
+                    return False
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _run(self, flight: Flight, key: bytes, token: int, scope: Scope) -> None:
-        seconds, lost = self._rules.lease, partial(_lose, flight)
+    async def _run(self, flight: Flight, key: bytes, lease: Lease, scope: Scope) -> None:
         try:
-            async with Lease(self._store, key, token, seconds=seconds, lost=lost) as lease:
+            async with lease:
                 await flight.record(self._app, scope, partial(self._land, flight, key, lease))
         except (BrokenResponseError, ClientDisconnectedError):
             if flight.answer is None or flight.begun:

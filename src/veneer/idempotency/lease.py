@@ -8,7 +8,14 @@ from typing import Self
 
 import anyio
 
-from veneer.idempotency.store import Recording, RecordingStore, StoreUnavailableError
+from veneer.idempotency.store import (
+    Claim,
+    Done,
+    InFlight,
+    Recording,
+    RecordingStore,
+    StoreUnavailableError,
+)
 
 logger = logging.getLogger("veneer.idempotency")
 
@@ -17,30 +24,39 @@ RELEASE_TIMEOUT = 2.0
 
 
 class Lease:
-    """Holds a claim while inside: renews it in time, and gives it up unless it was committed.
+    """Claims a key, and holds it while inside: renews it, and gives it up unless it was committed.
 
-    `seconds` is how long the claim lasts. `lost` is called when somebody else has it: whoever was
-    stopped for longer than it lasted, and goes on.
+    `seconds` is how long a claim lasts. Whoever was stopped for longer than that, and goes on,
+    claims anew what nobody has claimed in the meantime. `lost` is called where somebody has.
     """
 
     def __init__(
         self,
         store: RecordingStore,
         key: bytes,
-        token: int,
+        fingerprint: bytes,
         *,
         seconds: float,
         lost: Callable[[], None],
     ) -> None:
         self._store = store
         self._key = key
-        self._token = token
+        self._fingerprint = fingerprint
+        self._token = 0
         self._seconds = seconds
         self._lost = lost
-        self._committing = False
         self._held = True
+        # A renewal may claim anew, and the commit needs to know that token.
+        self._turn = asyncio.Lock()
         self._renewal: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    async def claim(self) -> Claim | InFlight | Done:
+        """Claim the key, or tell what is there; it is to be entered only if it was claimed."""
+        outcome = await self._store.claim(self._key, self._fingerprint, self._seconds)
+        if isinstance(outcome, Claim):
+            self._token = outcome.token
+        return outcome
 
     async def __aenter__(self) -> Self:
         """Begin to renew the claim."""
@@ -77,12 +93,24 @@ class Lease:
 
     async def commit(self, recording: Recording | None, ttl: float) -> bool:
         """Keep the answer for `ttl` seconds; False if somebody else has the claim by now."""
-        self._committing = True
-        # What is committed cannot be renewed: one that came late would be taken for a loss.
-        self._stop()
-        committed = await self._store.commit(self._key, self._token, recording, ttl)
+        async with self._turn:
+            # What is committed cannot be renewed: one that came late would be taken for a loss.
+            self._stop()
+            committed = await self._commit(recording, ttl)
+            if not committed and await self._regain():
+                committed = await self._commit(recording, ttl)
         self._held = not committed
         return committed
+
+    async def _commit(self, recording: Recording | None, ttl: float) -> bool:
+        return await self._store.commit(self._key, self._token, recording, ttl)
+
+    async def _regain(self) -> bool:
+        """Claim what is not held any more, unless somebody has, or has answered it."""
+        regained = isinstance(await self.claim(), Claim)
+        if regained:
+            logger.warning("a call was stopped for longer than its lease; nobody else has it")
+        return regained
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -91,17 +119,21 @@ class Lease:
             self._renewal.cancel()
 
     def _begin(self) -> None:
-        self._renewal = asyncio.get_running_loop().create_task(self._renew())
+        self._renewal = asyncio.get_running_loop().create_task(self._keep())
 
-    async def _renew(self) -> None:
+    async def _keep(self) -> None:
+        """Renew the claim as long as it is held."""
         while True:
             try:
-                held = await self._store.renew(self._key, self._token, self._seconds)
-                if not held and not self._committing:
-                    # What is committed is not held any more, either: that the commit tells.
+                if not await self._renew():
                     logger.warning("a call was stopped for longer than its lease: it is abandoned")
                     self._lost()
                     return
             except StoreUnavailableError as reason:
                 logger.warning("a lease could not be renewed: %s", reason)
             await asyncio.sleep(self._seconds / 3)
+
+    async def _renew(self) -> bool:
+        async with self._turn:
+            renewed = await self._store.renew(self._key, self._token, self._seconds)
+            return renewed or await self._regain()

@@ -23,7 +23,7 @@ from veneer.facts import Principal, Replayed
 from veneer.idempotency.flights import Flights
 from veneer.idempotency.memory import MemoryRecordingStore
 from veneer.idempotency.rules import Rules
-from veneer.idempotency.store import RecordingStore
+from veneer.idempotency.store import RecordingStore, StoreUnavailableError
 from veneer.layer import Layer
 from veneer.layers._asked import Asked, Asking
 from veneer.layers._follower import Follower, give
@@ -125,16 +125,23 @@ class IdempotencyMiddleware(Layer):
 
     async def _join(self, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
         """Replay what was answered, or follow the flight, which begins with the first that asks."""
-        flight = self._flights.find(asked.key)
+        flight, recorded = self._flights.find(asked.key), True
         if flight is None:
-            answer = await self._flights.recall(asked.key, asked.fingerprint)
-            if answer is not None:
-                await give(answer, scope, receive, send)
-                return
+            try:
+                answer = await self._flights.recall(asked.key, asked.fingerprint)
+            except StoreUnavailableError:
+                # To ask a second time would only take as long again.
+                recorded = False
+            else:
+                if answer is not None:
+                    await give(answer, scope, receive, send)
+                    return
             flight = self._flights.find(asked.key)
         first = flight is None
         if flight is None:
-            flight = self._flights.depart(asked.key, asked.fingerprint, scope, asked.body)
+            flight = self._flights.depart(
+                asked.key, asked.fingerprint, scope, asked.body, recorded=recorded
+            )
         else:
             refusal = self._flights.refusal(flight, asked.fingerprint)
             if refusal is not None:
