@@ -14,7 +14,17 @@ import msgspec
 from rig import machine, report
 from rig.processes import HOME, end, environment, exit_on_sigterm
 
-BENCHMARKS = ("layers", "limits", "idempotency", "relay", "stream", "memory", "bodies", "startup")
+BENCHMARKS = (
+    "layers",
+    "limits",
+    "idempotency",
+    "ledger",
+    "relay",
+    "stream",
+    "memory",
+    "bodies",
+    "startup",
+)
 
 # Seconds for one benchmark.
 LONGEST = 1200.0

@@ -9,7 +9,8 @@ from veneer.facts import Usage
 from veneer.ledger.entry import Account, Entry, Hold, Settlement, State
 from veneer.prices.money import MOST
 
-# Written with the hold. `amount` is what is held.
+# Written with the hold. `amount` is what is held. Flags are 0 or 1, here and below: SQLite's driver
+# looks long for what a value might be that is no number and no text.
 OPENED = (
     "call",
     "at",
@@ -95,7 +96,7 @@ def opened(hold: Hold) -> tuple[object, ...]:
         _encode(tags).decode() if tags else "[]",
         operation,
         model,
-        hold.stream,
+        int(hold.stream),
     )
 
 
@@ -128,7 +129,7 @@ def ended(settlement: Settlement) -> tuple[object, ...]:
         _finite(settlement.at),
         settlement.total,
         _parts(parts),
-        settlement.estimated,
+        int(settlement.estimated),
         version,
         priced,
         answered,
@@ -164,21 +165,12 @@ def _parts(parts: Mapping[str, int]) -> str:
 
 
 def _counts(usage: Usage) -> tuple[object, ...]:
-    counts: tuple[int, ...] = (
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.total_tokens,
-        usage.cached_input_tokens,
-        usage.cache_write_tokens,
-        usage.reasoning_tokens,
-        usage.input_audio_tokens,
-        usage.output_audio_tokens,
-        usage.input_image_tokens,
-        usage.output_image_tokens,
-    )
-    if min(counts) < 0 or max(counts) > _LARGEST:
-        counts = tuple(max(0, min(count, _LARGEST)) for count in counts)
-    return (*counts, _finite(usage.seconds), usage.malformed)
+    """Return the values of `USAGE`, which are the members of a usage in their order."""
+    counts = msgspec.structs.astuple(usage)
+    if min(counts) >= 0 and max(counts) <= _LARGEST and math.isfinite(usage.seconds):
+        return (*counts[:-1], int(usage.malformed))
+    *whole, seconds, malformed = counts
+    return (*(max(0, min(each, _LARGEST)) for each in whole), _finite(seconds), int(malformed))
 
 
 def _is_plain(text: str) -> bool:

@@ -1,0 +1,172 @@
+"""What a row of the ledger takes: a hold before the call, a settlement after it.
+
+In one process, without a server: the CPU time, of all threads, of `hold` and `settle` on three
+budgets, with 32 calls at a time, each as the layer makes it, and the time that a call waits for its
+hold. What takes no ledger (ids, the records of hold and settlement) is measured and taken off. The
+file is on this machine's disk; the cases take turns.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time, time
+
+from rig.results import Bar, Column, Result, alternate, main
+
+from veneer.facts import Usage
+from veneer.ledger.entry import Account, Exhausted, Hold, Settlement
+from veneer.ledger.ledger import Ledger
+from veneer.ledger.memory import MemoryLedger
+from veneer.ledger.sqlite import SqliteLedger
+from veneer.wire.ids import request_id
+
+AT_ONCE = 32
+CALLS = 6400
+TRIES = 3
+
+# Never reached: what is measured is a call that is admitted.
+LIMIT = 10**18
+ACCOUNTS = (
+    Account("team", ("team", "research"), 0, None, LIMIT),
+    Account("key", ("key", "key_0123456789"), 0, 86400, LIMIT),
+    Account("model", ("model", "gpt-4o-mini"), 0, 3600, LIMIT),
+)
+USAGE = Usage(input_tokens=123, output_tokens=456, total_tokens=579, cached_input_tokens=100)
+PARTS = {"input": 3_450_000, "cached_input": 7_500_000, "output": 273_600_000}
+
+LABELS = {
+    "memory": "in memory",
+    "sqlite": "in an SQLite file",
+}
+
+
+class Nothing:
+    """Keeps nothing: what a call takes without a ledger."""
+
+    async def hold(self, _: Hold, /) -> Exhausted | None:
+        """Admit everything, in the next turn of the loop, as whoever writes would."""
+        await asyncio.sleep(0)
+        return None
+
+    async def settle(self, _: Settlement, /) -> None:
+        """Do nothing."""
+
+
+async def calls(ledger: Ledger | Nothing, times: int) -> list[float]:
+    """Make calls one after the other; return how long each waited for its hold, in seconds."""
+    waited = []
+    for _ in range(times):
+        call = request_id()
+        hold = Hold(
+            call=call,
+            amount=1_000_000_000,
+            accounts=ACCOUNTS,
+            at=time(),
+            request_id=call,
+            key="key_0123456789",
+            team="research",
+            user="somebody",
+            operation="chat.completions",
+            model="gpt-4o-mini",
+        )
+        began = perf_counter()
+        if await ledger.hold(hold) is not None:
+            raise RuntimeError("a budget is exhausted that cannot be")
+        waited.append(perf_counter() - began)
+        await ledger.settle(
+            Settlement(
+                call=call,
+                state="completed",
+                at=time(),
+                usage=USAGE,
+                parts=PARTS,
+                total=284_550_000,
+                price_version="2026-11-01",
+                priced_model="gpt-4o-mini",
+                answered_model="gpt-4o-mini-2024-07-18",
+                target="openai",
+                status=200,
+                latency=0.9,
+                first_event=0.2,
+            )
+        )
+    return waited
+
+
+async def run(ledger: Ledger | Nothing) -> tuple[float, list[float]]:
+    """Make all calls, so many at a time; return the CPU time of each, and what they waited."""
+    each = CALLS // AT_ONCE
+    if not isinstance(ledger, Nothing):
+        async with ledger.lifespan():
+            await calls(ledger, AT_ONCE)
+            worked = process_time()
+            waited = await asyncio.gather(*(calls(ledger, each) for _ in range(AT_ONCE)))
+        # All is in by now, and the file is closed.
+    else:
+        worked = process_time()
+        waited = await asyncio.gather(*(calls(ledger, each) for _ in range(AT_ONCE)))
+    return (process_time() - worked) / CALLS, [wait for waits in waited for wait in waits]
+
+
+def best(runner: asyncio.Runner, kind: str) -> Mapping[str, float]:
+    """Return the least of several tries, for whatever else happens only adds to it."""
+    found = []
+    for _ in range(TRIES):
+        with TemporaryDirectory() as folder:
+            base, _ = runner.run(run(Nothing()))
+            ledger: Ledger = (
+                MemoryLedger() if kind == "memory" else SqliteLedger(Path(folder, "ledger.db"))
+            )
+            cpu, waited = runner.run(run(ledger))
+            found.append((cpu - base, median(waited), sorted(waited)[len(waited) * 99 // 100]))
+    return {
+        "cpu_us": min(cpu for cpu, _, _ in found) * 1e6,
+        "p50_ms": min(half for _, half, _ in found) * 1e3,
+        "p99_ms": min(most for _, _, most in found) * 1e3,
+    }
+
+
+def measure(*, rounds: int) -> Result:
+    """Measure; each sample is what the ledger adds to a call."""
+    loop = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
+    result = Result(
+        name="ledger",
+        doc=__doc__,
+        columns=[
+            Column("cpu_us", "µs of CPU a call"),
+            Column("p50_ms", "hold, p50 ms", digits=2),
+            Column("p99_ms", "hold, p99 ms", digits=2),
+        ],
+        labels=dict(LABELS),
+        settings={
+            "rounds": rounds,
+            "calls": CALLS,
+            "at_once": AT_ONCE,
+            "cores": os.cpu_count() or 1,
+        },
+    )
+    with asyncio.Runner(loop_factory=loop) as runner:
+        cases = {kind: partial(best, runner, kind) for kind in LABELS}
+        alternate(cases, 1, watched=False)
+        result.samples = alternate(cases, rounds, watched=False)
+    result.bars = [
+        Bar(
+            "hold and settle in an SQLite file, 32 calls at a time",
+            median(result.samples["sqlite"]["cpu_us"]),
+            at_most=25,
+            unit=" µs",
+            digits=1,
+        )
+    ]
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure, rounds=9))
