@@ -92,6 +92,25 @@ def test_it_goes_on_for_a_while_when_nobody_follows() -> None:
     virtual.run(main())
 
 
+def test_who_leaves_what_was_given_up_does_not_prolong_it() -> None:
+    async def main() -> None:
+        async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+            await asyncio.sleep(1000)
+
+        it, loop = departed(app, detach=600.0), asyncio.get_running_loop()
+        task, started = it._task, loop.time()
+        assert task is not None
+        following = asyncio.ensure_future(follow(it))
+        await asyncio.sleep(1)
+        it.abandon()
+        await asyncio.sleep(1)
+        following.cancel()
+        await asyncio.wait([task])
+        assert loop.time() - started == pytest.approx(1 + FAREWELL)
+
+    virtual.run(main())
+
+
 @pytest.mark.parametrize("error", [ClientDisconnectedError(), None])
 def test_who_follows_what_was_given_up_is_answered_all_the_same(error: Exception | None) -> None:
     """It is not the one that has left."""

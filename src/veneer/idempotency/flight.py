@@ -106,7 +106,7 @@ class Flight:
         try:
             await self._tape.play(send)
         finally:
-            if not (self.has_followers or self._task is None or self._tape.whole):
+            if self.can_be_found and not (self.has_followers or self._task is None):
                 self._in(self._detach, self.abandon)
         if self._failed:
             failure, self._failure = self._failure, None
