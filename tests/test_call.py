@@ -256,6 +256,15 @@ async def test_a_client_that_leaves_is_not_answered() -> None:
         await read_call(http_scope(), receive)
 
 
+async def test_what_images_and_speech_are_made_from_is_counted() -> None:
+    image = await call_of({"prompt": "hi", "n": 3, "model": "x"}, "/v1/images/generations")
+    speech = await call_of({"input": "hello", "model": "x"}, "/v1/audio/speech")
+    assert isinstance(image, Call)
+    assert isinstance(speech, Call)
+    assert (image.input_bytes, image.choices) == (4, 3)
+    assert (speech.input_bytes, speech.choices) == (7, 1)
+
+
 @pytest.mark.parametrize("path", ["/v1/images/edits", "/v1/audio/transcriptions", "/v1/models"])
 async def test_uploads_are_not_read(path: str) -> None:
     async def receive() -> Any:

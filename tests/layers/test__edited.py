@@ -40,6 +40,15 @@ def test_an_object_in_another_is_found_by_its_path() -> None:
     assert edited(b'{"response":null}', receipt(), USAGE, ("response",)) == b'{"response":null}'
 
 
+@pytest.mark.parametrize("usage", [b"null", b'"lots"', b"[]"])
+def test_a_usage_of_ours_takes_the_place_of_what_is_none(usage: bytes) -> None:
+    edits = receipt()
+    edits.at_end.append(lambda given: b"" if given else b'"usage":{"a":1}')
+    data = b'{"usage":%b,"b":2}' % usage
+    assert edited(data, edits, None) == b'{"b":2,"end":1,"usage":{"a":1}}'
+    assert edited(data, receipt(), None) == data[:-1] + b',"end":1}'
+
+
 def test_without_edits_text_stays() -> None:
     assert edited(b' {"a" : 1}', Edits(), None) == b' {"a" : 1}'
     assert named(b'{"model":"x"}', Edits()) == b'{"model":"x"}'

@@ -473,3 +473,19 @@ def test_no_json_at_all_breaks_the_relay(values: list[Any], operation: str) -> N
         relay.feed(b"data: " + compact(value) + b"\n\n")
     relay.feed(DONE)
     relay.close()
+
+
+@pytest.mark.parametrize("operation", ["chat.completions", "responses"])
+def test_edits_know_how_many_events_there_were(operation: str) -> None:
+    chunks = {"chat.completions": CHAT, "responses": RESPONSES}[operation]
+    edits = Edits()
+    known: list[int | None] = []
+
+    def note(_usage: object) -> bytes:
+        known.append(edits.events)
+        return b""
+
+    edits.at_end.append(note)
+    relay = relay_of(operation, edits)
+    fed(relay, *chunks)
+    assert known == [relay.events] == [len(chunks)]

@@ -11,7 +11,7 @@ from veneer.call import Call
 from veneer.facts import Relayed, Route, Unreached, Usage
 from veneer.operations import FIXED
 from veneer.quotas.estimate import Estimate
-from veneer.quotas.settlement import MAX_TOKENS, used
+from veneer.quotas.settlement import MAX_TOKENS, streamed, untold, used
 
 ESTIMATE = Estimate(100, 50)
 CHAT = FIXED["chat/completions"]
@@ -157,3 +157,31 @@ def test_whatever_is_known_a_call_used_a_bounded_number(
 ) -> None:
     known = [fact for fact in (usage, relayed, unreached) if fact is not None]
     assert 0 <= use(*known, status=status) <= 2 * MAX_TOKENS
+
+
+@pytest.mark.parametrize(
+    ("known", "status", "expected"),
+    [
+        ((), 429, Estimate()),
+        ((Unreached(),), 502, Estimate()),
+        ((PLAIN,), None, Estimate(100)),
+        ((STREAM,), 200, Estimate(100, 7)),
+        ((PLAIN,), 200, ESTIMATE),
+        ((), 200, ESTIMATE),
+    ],
+)
+def test_what_is_not_told_is_told_apart_by_input_and_output(
+    known: tuple[object, ...], status: int | None, expected: Estimate
+) -> None:
+    scope: dict[str, Any] = {}
+    facts.open_in(scope)
+    for fact in known:
+        facts.put(scope, fact)
+    assert untold(scope, ESTIMATE, status) == expected
+
+
+def test_a_stream_writes_a_token_an_event_as_far_as_it_may() -> None:
+    capped = Call(CHAT, output_cap=2, choices=3)
+    assert streamed(ESTIMATE, None, 9) == Estimate(100, 9)
+    assert streamed(ESTIMATE, capped, 9) == Estimate(100, 6)
+    assert streamed(ESTIMATE, capped, 5) == Estimate(100, 5)

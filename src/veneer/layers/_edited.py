@@ -9,6 +9,9 @@ from veneer.edits import Edits
 from veneer.facts import Usage
 from veneer.wire import splice, sse
 
+# What a layer gives for an answer that has none; the upstream's null is not to stand beside it.
+USAGE = b'"usage":'
+
 
 def edited(data: bytes, edits: Edits, usage: Usage | None, path: tuple[str, ...] = ()) -> bytes:
     """Return the last object of an answer with every edit; it stands at the path in its text."""
@@ -18,6 +21,8 @@ def edited(data: bytes, edits: Edits, usage: Usage | None, path: tuple[str, ...]
     with suppress(ValueError):
         if in_usage and (splice.value(whole, (*path, "usage")) or b"").startswith(b"{"):
             whole = splice.insert(whole, (*path, "usage"), in_usage)
+        if usage is None and USAGE in at_end:
+            whole = splice.remove(whole, (*path, "usage"))
         if at_end:
             whole = splice.insert(whole, path, at_end)
     return whole

@@ -188,6 +188,7 @@ class StreamRelay:
                 return b""
             # It is the last one with data, and carries what the finish chunk would have.
             self._holds = self._finished = False
+            self._edits.events = self.events
             return held + sse.replace_data(event, edited(data, self._edits, self.usage))
         if self._withhold and b'"usage"' in data:
             event = without_usage(event, data)
@@ -205,6 +206,7 @@ class StreamRelay:
         if self.failed or (path and b'"response"' not in data):
             return event
         edits = self._edits
+        edits.events = self.events
         changed = edited(data, edits, self.usage, path) if self.done else named(data, edits, path)
         return event if changed is data else sse.replace_data(event, changed)
 
@@ -216,6 +218,7 @@ class StreamRelay:
         data = sse.data_of(held)
         if self._edits.usage_shown and self._raw_usage is not None:
             data = with_usage(data, self._raw_usage)
+        self._edits.events = self.events
         return sse.replace_data(held, edited(data, self._edits, self.usage))
 
     def _with_model(self, event: bytes, model: bytes) -> bytes:
