@@ -1,0 +1,161 @@
+"""The way back of a call that is paid for: its receipt, and its settlement, once."""
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+from starlette.types import Message, Scope, Send
+
+from veneer import facts
+from veneer.dialects import OPENAI, Dialect
+from veneer.dialects.receipts import usage_member
+from veneer.edits import Edits
+from veneer.facts import Cost, Relayed, Route, Usage
+from veneer.layers._reckoning import Reckoning
+from veneer.layers._till import Held, Till
+from veneer.ledger.entry import Settlement
+from veneer.prices.credits import Credits
+from veneer.quotas.settlement import failed
+
+
+class Billed:
+    """Settles a call before its last message leaves, or when `settle` is called.
+
+    `clock` gives seconds since the epoch.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_ended",
+        "_first",
+        "_held",
+        "_known",
+        "_reckoning",
+        "_scope",
+        "_send",
+        "_settled",
+        "_slip",
+        "_started",
+        "_status",
+        "_till",
+    )
+
+    def __init__(  # noqa: PLR0913 - all of a call's way back, said once
+        self,
+        scope: Scope,
+        send: Send,
+        *,
+        held: Held,
+        till: Till,
+        reckoning: Reckoning,
+        slip: "Slip | None",
+        clock: Callable[[], float],
+    ) -> None:
+        self._scope = scope
+        self._known = scope[facts.SCOPE_KEY]
+        self._send = send
+        self._held = held
+        self._till = till
+        self._reckoning = reckoning
+        self._slip = slip
+        self._clock = clock
+        self._started = perf_counter()
+        self._first: float | None = None
+        self._status: int | None = None
+        self._ended = self._settled = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on; it is no coroutine of its own, as most events only pass."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message = self._stamped(message)
+        elif self._status is not None:
+            if self._first is None and message.get("body"):
+                self._first = perf_counter() - self._started
+            # A client that has this message may take its answer for whole, where a body ends, or
+            # with what the relay knows to be the last event of a stream.
+            if not self._settled and (
+                not message.get("more_body", False) or Relayed in self._known
+            ):
+                return self._send_settled(message)
+        return self._send(message)
+
+    async def _send_settled(self, message: Message) -> None:
+        self._ended = not message.get("more_body", False)
+        await self.settle()
+        await self._send(message)
+
+    async def settle(self) -> None:
+        """Write down what the call came to; once, however often it is called."""
+        if self._settled:
+            return
+        self._settled = True
+        state = self._reckoning.state(self._status, ended=self._ended)
+        cost, usage = self._reckoning.final(state, self._status)
+        facts.put(self._scope, cost)
+        route, hold = self._known.get(Route), self._held.hold
+        settlement = Settlement(
+            call=hold.call,
+            state=state,
+            at=self._clock(),
+            usage=usage,
+            parts=cost.parts,
+            total=cost.total,
+            estimated=cost.estimated,
+            price_version=cost.price_version,
+            priced_model=cost.model,
+            target=None if route is None else route.target,
+            status=self._status,
+            latency=perf_counter() - self._started,
+            first_event=self._first,
+            hold=None if self._held.written else hold,
+        )
+        await self._till.settle(self._held, settlement)
+
+    def _stamped(self, start: Message) -> Message:
+        """Tell the cost where it is known by now, as that of an answer is that was held back."""
+        relayed = self._known.get(Relayed)
+        if self._slip is None or relayed is None or relayed.stream or failed(self._status):
+            return start
+        state = self._reckoning.state(self._status, ended=False)
+        cost, _ = self._reckoning.final(state, self._status)
+        return {**start, "headers": [*start.get("headers", ()), *self._slip.fields(cost)]}
+
+
+class Slip:
+    """Writes the receipt of one call into its answer."""
+
+    __slots__ = ("_credits", "_dialect", "_operation", "_reckoning", "_scope")
+
+    def __init__(
+        self, scope: Scope, operation: str, reckoning: Reckoning, credits_: Credits
+    ) -> None:
+        self._scope = scope
+        self._dialect = facts.get(scope, Dialect) or OPENAI
+        self._operation = operation
+        self._reckoning = reckoning
+        self._credits = credits_
+
+    def attach(self, edits: Edits, *, stream: bool) -> None:
+        """Have the answer changed; a stream whose client did not ask for usage shows it, too."""
+        edits.usage_shown = edits.usage_shown or stream
+        edits.in_usage.append(self._in_usage)
+        edits.at_end.append(self._at_end)
+
+    def fields(self, cost: Cost) -> list[tuple[bytes, bytes]]:
+        """Return the fields of the response."""
+        return self._dialect.cost_fields(cost, self._credits)
+
+    def _in_usage(self, usage: Usage) -> bytes:
+        cost, counted = self._reckoning.by_usage(usage)
+        return self._receipt(cost, counted)
+
+    def _at_end(self, usage: Usage | None) -> bytes:
+        """Return a usage object of ours where the upstream gave none."""
+        if usage is not None:
+            return b""
+        cost, counted = self._reckoning.by_usage(None)
+        return usage_member(counted, self._operation, self._receipt(cost, counted))
+
+    def _receipt(self, cost: Cost, usage: Usage) -> bytes:
+        facts.put(self._scope, cost)
+        return self._dialect.receipt(cost, usage, self._operation, self._credits)

@@ -1,0 +1,114 @@
+"""What a call came to: how it ended, and what that costs by what its upstream said or was seen."""
+
+from http import HTTPStatus
+
+from starlette.types import Scope
+
+from veneer import facts
+from veneer.call import Call
+from veneer.client import Client
+from veneer.edits import Edits
+from veneer.facts import Cost, Relayed, Route, Unreached, Usage
+from veneer.layers._tariff import Bill
+from veneer.ledger.entry import State
+from veneer.quotas.estimate import Estimate
+from veneer.quotas.settlement import failed, streamed, told, untold
+
+# Beyond this, which are days, a number is no length of a sound in seconds.
+MAX_SECONDS = 1_000_000
+
+
+class Reckoning:
+    """Reckons one call.
+
+    The upstream's own word counts first, unless it makes no sense. Without it, an answer costs what
+    was seen of it, and one of which nothing could be seen all that was held; a call that its client
+    left before it was answered costs its input. One that was answered with an error of any kind
+    costs nothing, nor does one that the model server did not get.
+    """
+
+    __slots__ = ("_bill", "_call", "_edits", "_known", "_reckoned", "_scope")
+
+    def __init__(self, scope: Scope, call: Call, bill: Bill, edits: Edits) -> None:
+        self._scope = scope
+        self._known = scope[facts.SCOPE_KEY]
+        self._call = call
+        self._bill = bill
+        self._edits = edits
+        # By what usage of the upstream's the cost was worked out last; the same costs the same.
+        self._reckoned: tuple[Usage | None, Cost, Usage] | None = None
+
+    def state(self, status: int | None, *, ended: bool) -> State:
+        """Return how a call ended with this status, None for no answer; `ended` is for its body."""
+        known = self._known
+        if Unreached in known and Route not in known:
+            return "released"
+        if status is not None:
+            relayed = known.get(Relayed)
+            if self._is_error(status):
+                return "failed"
+            if ended if relayed is None else relayed.complete:
+                return "completed"
+        return "disconnected" if known[Client].disconnected else "failed"
+
+    def final(self, state: State, status: int | None) -> tuple[Cost, Usage | None]:
+        """Return what a call costs that ended so, and the usage that it is charged for."""
+        known, bill = self._known, self._bill
+        usage, relayed = known.get(Usage), known.get(Relayed)
+        if state == "released":
+            return bill.nothing(), None
+        if usage is not None and is_told(usage):
+            return self.by_usage(usage)
+        if status is None:
+            return self._unanswered(state)
+        if self._is_error(status):
+            return bill.nothing(), None
+        if bill.goes_by_usage and (relayed is None or not relayed.observed):
+            return bill.whole(), None
+        return self.by_usage(usage)
+
+    def _unanswered(self, state: State) -> tuple[Cost, Usage | None]:
+        read = untold(self._scope, self._bill.need.tokens, None)
+        if state == "failed" or not read.total:
+            return self._bill.nothing(), None
+        usage = usage_of(read)
+        return self._bill.cost(usage, images=0, estimated=True), usage
+
+    def by_usage(self, usage: Usage | None) -> tuple[Cost, Usage]:
+        """Return what an answer costs whose upstream says this, and the usage that is charged."""
+        if self._reckoned is not None and self._reckoned[0] == usage:
+            return self._reckoned[1:]
+        bill = self._bill
+        counted, estimated = usage, False
+        if usage is None or not is_told(usage):
+            estimated = bill.goes_by_usage
+            counted = usage_of(self._seen(), bill.need.seconds) if estimated else usage
+        counted = counted or Usage()
+        cost = bill.cost(counted, images=bill.need.images, estimated=estimated)
+        self._reckoned = usage, cost, counted
+        return cost, counted
+
+    def _seen(self) -> Estimate:
+        needed, events = self._bill.need.tokens, self._edits.events
+        if events is not None and Relayed not in self._known:
+            return streamed(needed, self._call, events)
+        return untold(self._scope, needed, HTTPStatus.OK)
+
+    def _is_error(self, status: int) -> bool:
+        route = self._known.get(Route)
+        return failed(status) or (route is not None and failed(route.status))
+
+
+def is_told(usage: Usage) -> bool:
+    """Whether a usage says something that could be true."""
+    return told(usage) > 0 or (not usage.malformed and 0 < usage.seconds <= MAX_SECONDS)
+
+
+def usage_of(tokens: Estimate, seconds: float = 0.0) -> Usage:
+    """Return a usage of so many tokens, and of sound of this length."""
+    return Usage(
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        total_tokens=tokens.total,
+        seconds=seconds,
+    )

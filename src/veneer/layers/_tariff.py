@@ -1,0 +1,171 @@
+"""What a call can cost at the most, and what it comes to, by a price book."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import msgspec
+from starlette.types import Scope
+
+from veneer.call import Call
+from veneer.facts import Cost, Usage
+from veneer.prices.book import PriceBook
+from veneer.prices.costing import bound_of, cost_of
+from veneer.prices.price import Price
+from veneer.quotas.estimate import ESTIMATED, FRAME, Estimate, Estimator
+from veneer.wire import fields
+
+# No model that is known takes more tokens for an image that it makes, or is given.
+IMAGE_TOKENS = 8192
+
+# Sound as it is taken to be before it is heard: 32 kbit/s, ten tokens a second, and what is said in
+# it, by fast speakers. An upload that does not say how long it is has the most that the API takes.
+SOUND_BYTES = 4000
+SOUND_TOKENS = 10
+SPOKEN_TOKENS = 5
+UPLOAD = 25 * 1024 * 1024
+MAX_DIGITS = 12
+
+# Operations that are paid for, besides those whose tokens an estimator knows.
+PRICED = ESTIMATED | {
+    "images.generations",
+    "images.edits",
+    "images.variations",
+    "audio.speech",
+    "audio.transcriptions",
+    "audio.translations",
+}
+
+
+class Need(msgspec.Struct, frozen=True):
+    """What a call may use: tokens, images that are made, seconds of sound that are heard."""
+
+    tokens: Estimate
+    images: int = 0
+    seconds: float = 0.0
+
+
+class Bill(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call is paid by: its `name` in the price book, as it was `at` its beginning.
+
+    `prices` is None for a call that is free. `amount` (picodollars) is the most that it can cost,
+    if it uses no more than it needs.
+    """
+
+    name: str
+    at: float
+    need: Need
+    amount: int
+    prices: PriceBook | None
+
+    @property
+    def goes_by_usage(self) -> bool:
+        """Whether the cost depends on what the upstream says was used."""
+        price = self._price(0)
+        return price is not None and (price.has_tokens or price.second is not None)
+
+    def cost(self, usage: Usage, *, images: int, estimated: bool = False) -> Cost:
+        """Return what the call costs by its usage, and by the images that it has made."""
+        price = self._price(usage.input_tokens)
+        if self.prices is None or price is None:
+            return self.nothing()
+        return cost_of(
+            usage,
+            price,
+            images=images,
+            model=self.name,
+            version=self.prices.version,
+            estimated=estimated,
+        )
+
+    def whole(self) -> Cost:
+        """Return the cost of a call of which nothing could be seen: all that was held for it."""
+        amount = self.amount
+        return msgspec.structs.replace(
+            self.nothing(), parts={"held": amount} if amount else {}, total=amount, estimated=True
+        )
+
+    def nothing(self) -> Cost:
+        """Return the cost of a call that costs nothing."""
+        version = None if self.prices is None else self.prices.version
+        return Cost(model=self.name, price_version=version)
+
+    def _price(self, input_tokens: int) -> Price | None:
+        if self.prices is None:
+            return None
+        return self.prices.price(self.name, at=self.at, input_tokens=input_tokens)
+
+
+class Tariff:
+    """Says what calls are paid by.
+
+    `estimator` tells how many tokens a call of texts may need, `default_output` how many it may
+    write that names no cap; `factor` is the room above what a call may cost. `unpriced` is what
+    becomes of models without a price: `refuse` or `free`. Raises ValueError for what cannot be.
+    """
+
+    def __init__(
+        self,
+        prices: PriceBook,
+        *,
+        estimator: Estimator,
+        default_output: int,
+        factor: str,
+        unpriced: str,
+    ) -> None:
+        if unpriced not in ("refuse", "free"):
+            raise ValueError(f"unpriced is {unpriced!r}: say 'refuse' or 'free'.")
+        self._prices = prices
+        self._estimator = estimator
+        self._default_output = default_output
+        self._factor = _factor(factor)
+        self._free = unpriced == "free"
+
+    def bill(self, scope: Scope, call: Call, body: bytes, at: float) -> Bill | None:
+        """Return what a call is paid by; None for one that has no price, and is not free."""
+        name = call.model or call.operation.name
+        price = self._prices.dearest(name, at=at)
+        need = self._need(scope, call, body)
+        if price is None:
+            if not self._free:
+                return None
+            return Bill(name=name, at=at, need=need, amount=0, prices=None)
+        amount = bound_of(
+            price,
+            input_tokens=need.tokens.input_tokens,
+            output_tokens=need.tokens.output_tokens,
+            factor=self._factor,
+            images=need.images,
+            seconds=need.seconds,
+        )
+        return Bill(name=name, at=at, need=need, amount=amount, prices=self._prices)
+
+    def _need(self, scope: Scope, call: Call, body: bytes) -> Need:
+        name = call.operation.name
+        if name in ESTIMATED:
+            return Need(self._estimator(call, body))
+        text = call.input_bytes + FRAME
+        if name == "audio.speech":
+            return Need(Estimate(text))
+        if name.startswith("images."):
+            # Of an upload is not known how many images it asks for: it is taken for one.
+            given = 0 if name == "images.generations" else IMAGE_TOKENS
+            return Need(Estimate(text + given, IMAGE_TOKENS * call.choices), call.choices)
+        seconds = max(1, _uploaded(scope["headers"]) // SOUND_BYTES)
+        written = max(self._default_output, seconds * SPOKEN_TOKENS)
+        return Need(Estimate(text + seconds * SOUND_TOKENS, written), 0, float(seconds))
+
+
+def _uploaded(headers: Sequence[tuple[bytes, bytes]]) -> int:
+    """Return how many bytes a request has, as far as it says so."""
+    length = fields.get(headers, b"content-length") or b""
+    return int(length) if length.isdigit() and len(length) <= MAX_DIGITS else UPLOAD
+
+
+def _factor(text: str) -> Fraction:
+    try:
+        factor = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        factor = Fraction(0)
+    if not 1 <= factor <= 100:  # noqa: PLR2004 - as the sentence says
+        raise ValueError(f"factor is {text!r}: give a number as text, 1 to 100, such as '1.1'.")
+    return factor

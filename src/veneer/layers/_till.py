@@ -1,0 +1,82 @@
+"""Where the money is held and settled, also while the ledger is away."""
+
+import asyncio
+import logging
+import os
+from time import time
+from typing import Literal
+
+import msgspec
+
+from veneer.ledger.entry import Exhausted, Hold, Settlement
+from veneer.ledger.ledger import Ledger, LedgerUnavailableError
+from veneer.wire.ids import RANDOM_LENGTH, ulid
+
+logger = logging.getLogger("veneer.cost")
+
+# Seconds that the end of a call waits for room in the ledger's queue.
+PATIENCE = 1.0
+
+OnFailure = Literal["closed", "open"]
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A call that may be made: what is held for it, and whether that is in the ledger."""
+
+    hold: Hold
+    written: bool
+
+
+class Till:
+    """Holds and settles, in `ledger`.
+
+    While that is away, `on_failure` decides: `closed` makes no call; `open` makes it without a
+    hold, whatever the budgets say, and its row is made when it is settled. That is kept in the
+    ledger's queue, which is bounded: when it is full, calls wait a second for room at their end,
+    and until there is some, no further one is made.
+    """
+
+    def __init__(self, ledger: Ledger, *, on_failure: OnFailure) -> None:
+        if on_failure not in ("closed", "open"):
+            raise ValueError(f"on_failure is {on_failure!r}: say 'closed' or 'open'.")
+        self._ledger = ledger
+        self._open = on_failure == "open"
+        self._away = False
+        self._full = False
+
+    async def hold(self, hold: Hold) -> Held | Exhausted:
+        """Hold the amount; raises `LedgerUnavailableError` where the call is not to be made."""
+        try:
+            refused = await self._ledger.hold(hold)
+        except LedgerUnavailableError as error:
+            if not self._away:
+                self._away = True
+                made = "are made all the same" if self._open else "are not made"
+                logger.error("the ledger is away, calls %s: %s", made, error)  # noqa: TRY400 - the reason is all there is to say
+            if not self._open or self._full:
+                raise
+            # What was to be written may still be, and is closed as released: this is another row.
+            return Held(msgspec.structs.replace(hold, call=call_id()), written=False)
+        self._away = False
+        return refused or Held(hold, written=True)
+
+    async def settle(self, held: Held, settlement: Settlement) -> None:
+        """Settle; it is in the ledger's queue at once, so that a cancellation loses nothing."""
+        if settlement.total > held.hold.amount:
+            logger.warning(
+                "the call %s cost %d picodollars more than were held for it",
+                settlement.call,
+                settlement.total - held.hold.amount,
+            )
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._ledger.settle(settlement)
+        except TimeoutError:
+            self._full = True
+        else:
+            self._full = False
+
+
+def call_id() -> str:
+    """Return a new id of a call."""
+    return "call_" + ulid(int(time() * 1000), os.urandom(RANDOM_LENGTH))

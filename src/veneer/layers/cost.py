@@ -1,0 +1,173 @@
+"""Cost: what a call may cost is held before it is made, and what it did cost settled after it.
+
+Answers 400 for a model without a price, 429 or 402 (as the dialect has it) where a budget has too
+little left, 503 while the ledger is away. Reads `Usage`, and what the partitions of its budgets
+need; writes `Call` and `Cost`. Stands below what replays answers and what limits tokens, right
+above the relay: a call that comes here is made, and is paid for once.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from veneer import facts
+from veneer.auth.peers import Peers
+from veneer.budgets.accounts import Accounts
+from veneer.budgets.policy import BudgetPolicy
+from veneer.budgets.refusal import NOT_PRICED, UNAVAILABLE, refusal
+from veneer.call import Call, read_call
+from veneer.client import Client
+from veneer.dialects import OPENAI, Dialect
+from veneer.edits import edits_of
+from veneer.errors import Error
+from veneer.facts import Cost, Principal, RequestId, Usage
+from veneer.layer import Layer
+from veneer.layers._billed import Billed, Slip
+from veneer.layers._reckoning import Reckoning
+from veneer.layers._tariff import PRICED, Bill, Tariff
+from veneer.layers._till import OnFailure, Till, call_id
+from veneer.ledger.entry import Exhausted, Hold
+from veneer.ledger.ledger import Ledger, LedgerUnavailableError
+from veneer.ledger.memory import MemoryLedger
+from veneer.operations import Endpoint, endpoint_of
+from veneer.prices.book import PriceBook
+from veneer.prices.credits import Credits
+from veneer.quotas.estimate import Estimator, bound
+
+
+class CostMiddleware(Layer):
+    """Charges calls by `prices`, within `budgets`, and writes each into `ledger`.
+
+    Chat, completions, responses, embeddings, images and audio are charged; all else passes. Where
+    the model is not read, as in uploads, or not named, the operation's name is looked up among the
+    `prices`. A model without a price is refused, or free: `unpriced`. What is held is the most that
+    a call can cost, times `factor`: its input is bounded by its bytes, its output by its cap, or
+    `default_output` where it names none; `estimator` stands in for that.
+
+    `ledger` is this process's memory, if none is given. While it is away, `on_failure` decides:
+    `closed` answers 503, `open` makes calls without a hold, outside all budgets, and writes their
+    rows when it is back; how many of these wait is bounded by the ledger's queue.
+
+    With `receipts`, answers tell what they cost, in the dialect's form, and streams their usage,
+    too, whether asked or not; `credits` is what a credit is worth where they are shown.
+    `trusted_proxies` are for budgets by peer, as for `AuthMiddleware`. `clock` gives seconds since
+    the epoch.
+
+    Raises ValueError for options that cannot be.
+    """
+
+    writes = (Call, Cost)
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
+        self,
+        app: ASGIApp,
+        *,
+        prices: PriceBook,
+        ledger: Ledger | None = None,
+        budgets: Sequence[BudgetPolicy] = (),
+        credits: Credits | None = None,  # noqa: A002 - the option's name
+        unpriced: Literal["refuse", "free"] = "refuse",
+        factor: str = "1",
+        default_output: int = 1024,
+        receipts: bool = True,
+        on_failure: OnFailure = "closed",
+        estimator: Estimator | None = None,
+        trusted_proxies: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
+        provides: Iterable[type] = (),
+    ) -> None:
+        self._accounts = Accounts(budgets, peers=Peers(trusted_proxies))
+        self.reads = (*(kind for kind in self._accounts.reads if kind is not Call), Usage)
+        super().__init__(app, provides=provides)
+        self._tariff = Tariff(
+            prices,
+            estimator=estimator or bound(default_output=default_output),
+            default_output=default_output,
+            factor=factor,
+            unpriced=unpriced,
+        )
+        self._ledger = MemoryLedger() if ledger is None else ledger
+        self._till = Till(self._ledger, on_failure=on_failure)
+        self._credits = Credits() if credits is None else credits
+        self._receipts = receipts
+        self._clock = clock
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the ledger's own lifespan."""
+        return self._ledger.lifespan()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hold what the call may cost and pass it on, or refuse it."""
+        known = scope[facts.SCOPE_KEY]
+        endpoint = known.get(Endpoint) or endpoint_of(scope)
+        priced = endpoint is not None and endpoint.operation.name in PRICED
+        if not priced or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        call = known.get(Call) or await read_call(scope, receive)
+        if isinstance(call, Error):
+            await call(scope, receive, send)
+            return
+        at = self._clock()
+        bill = self._tariff.bill(scope, call, known[Client].kept, at)
+        if bill is None:
+            await NOT_PRICED(scope, receive, send)
+            return
+        try:
+            held = await self._till.hold(self._hold(scope, call, bill))
+        except LedgerUnavailableError:
+            await UNAVAILABLE(scope, receive, send)
+            return
+        if isinstance(held, Exhausted):
+            await self._refusal(scope, held, bill)(scope, receive, send)
+            return
+        edits = edits_of(scope)
+        edits.usage_wanted = True
+        reckoning = Reckoning(scope, call, bill, edits)
+        slip = None
+        if self._receipts:
+            slip = Slip(scope, call.operation.name, reckoning, self._credits)
+            slip.attach(edits, stream=call.stream)
+        billed = Billed(
+            scope,
+            send,
+            held=held,
+            till=self._till,
+            reckoning=reckoning,
+            slip=slip,
+            clock=self._clock,
+        )
+        try:
+            await self.app(scope, receive, billed.send)
+        finally:
+            await billed.settle()
+
+    def _hold(self, scope: Scope, call: Call, bill: Bill) -> Hold:
+        known = scope[facts.SCOPE_KEY]
+        request, principal = known.get(RequestId), known.get(Principal)
+        return Hold(
+            call=call_id(),
+            amount=bill.amount,
+            accounts=self._accounts.accounts_for(scope, bill.at),
+            at=bill.at,
+            request_id=None if request is None else request.value,
+            key=None if principal is None else principal.id,
+            team=None if principal is None else principal.team,
+            user=None if principal is None else principal.user,
+            tags=() if principal is None else tuple(principal.tags),
+            operation=call.operation.name,
+            model=call.model,
+            stream=call.stream,
+        )
+
+    def _refusal(self, scope: Scope, exhausted: Exhausted, bill: Bill) -> Error:
+        """Return the error of a call that does not fit, with what the dialect says of budgets."""
+        standing = self._accounts.standing(exhausted)
+        error = refusal(standing, bill.amount, bill.at)
+        dialect = facts.get(scope, Dialect) or OPENAI
+        fields = dialect.budget_fields([standing], self._credits)
+        return msgspec.structs.replace(error, headers=(*error.headers, *fields))
