@@ -12,13 +12,11 @@ from veneer.call import Call
 from veneer.facts import Principal
 from veneer.operations import Allowed
 from veneer.quotas import notation
+from veneer.quotas.estimate import ESTIMATED
 from veneer.quotas.partition import Choice, Partitioner, partitioner, read_by
 from veneer.quotas.quota import CONCURRENT, REQUESTS, TOKENS, OnFailure, Quota, Unit
 
 logger = logging.getLogger("veneer.ratelimit")
-
-# The operations whose tokens are counted.
-TOKEN_OPERATIONS = frozenset({"chat.completions", "completions", "responses", "embeddings"})
 
 MAX_NAME = 64
 MAX_PATTERN = 512
@@ -88,9 +86,9 @@ class QuotaPolicy:
         """Return the quotas that hold a call; none where it is not limited.
 
         The principal's own limit comes first, on the common counters; then the model's, then the
-        operation's, then the common one. Tokens are counted of `TOKEN_OPERATIONS` only.
+        operation's, then the common one. Tokens are counted of `ESTIMATED` only.
         """
-        if self.unit == TOKENS and operation not in TOKEN_OPERATIONS:
+        if self.unit == TOKENS and operation not in ESTIMATED:
             return ()
         if principal is not None and principal.limits:
             own = principal.limits.get(self.name)
@@ -182,8 +180,8 @@ def _check_operation(operation: str, unit: Unit) -> None:
         Allowed([operation])
     except ValueError as error:
         raise ValueError(f"operations: {error}") from None
-    if unit == TOKENS and operation not in TOKEN_OPERATIONS:
+    if unit == TOKENS and operation not in ESTIMATED:
         raise ValueError(
             f"operations has {operation!r}, whose tokens are not counted: those of "
-            f"{', '.join(sorted(TOKEN_OPERATIONS))} are."
+            f"{', '.join(sorted(ESTIMATED))} are."
         )
