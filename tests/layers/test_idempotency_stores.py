@@ -14,7 +14,6 @@ from tests.layers.keyed import (
     keyed,
     layer,
     nothing_left,
-    pause,
     stepping,
     whole,
 )
@@ -241,14 +240,42 @@ def test_an_answer_is_kept_though_its_lease_was_over_if_nobody_else_has_asked(
     virtual.run(main())
 
 
-async def test_an_answer_that_cannot_be_kept_is_given(caplog: pytest.LogCaptureFixture) -> None:
-    store = Watched(slow=True)
-    store.away = {"commit", "release"}
-    stack = layer(whole(ANSWER), store=store)
-    answer = await stepping().run(stack)
-    assert (answer.body, answer.header("idempotency-status")) == (ANSWER, "unrecorded")
-    await pause()
+def test_an_answer_that_cannot_be_kept_at_once_is_given_and_kept_when_the_store_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        store = Watched(slow=True)
+        store.away = {"commit", "release"}
+        app = Counted(lambda: whole(ANSWER))
+        stack = layer(app, store=store)
+        answer = await stepping().run(stack)
+        assert (answer.body, answer.header("idempotency-status")) == (ANSWER, "unrecorded")
+        await asyncio.sleep(5)
+        store.away = set()
+        await asyncio.sleep(5)
+        replay = await keyed().run(stack)
+        assert (replay.body, replay.header("idempotent-replayed")) == (ANSWER, "true")
+        assert (app.calls, len(store.recordings)) == (1, 1)
+        assert "release" not in store.asked
+
+    virtual.run(main())
     texts = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert len(texts) == 2
-    assert "may be made again" in texts[0]
-    assert "lease" in texts[1]
+    assert texts[0].startswith("an answer cannot be kept at present")
+    assert texts[-1] == "an answer was kept late"
+
+
+def test_an_answer_that_is_not_kept_in_a_minute_is_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        store = Watched()
+        store.away = {"commit"}
+        stack = layer(whole(ANSWER), store=store)
+        assert (await keyed().run(stack)).body == ANSWER
+        await asyncio.sleep(120)
+        tries = store.asked.count("commit")
+        await asyncio.sleep(120)
+        assert store.asked.count("commit") == tries
+
+    virtual.run(main())
+    assert "an answer could not be kept, and may be made again" in caplog.text

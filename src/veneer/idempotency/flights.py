@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from starlette.types import ASGIApp, Scope
 
@@ -28,6 +30,9 @@ logger = logging.getLogger("veneer.idempotency")
 # Seconds between two looks at a call that runs elsewhere: the first pause, and the longest.
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
+
+# How often an answer is tried to be kept that was given while the store was away: for a minute.
+LATE_TRIES = 120
 
 # Seconds in which calls that are still under way are given up when we stop.
 LAST_WORDS = 1.5
@@ -168,11 +173,32 @@ class Flights:
                 return True
         except StoreUnavailableError as error:
             # The model has answered: whoever waits for it is better off with that than without.
-            logger.warning("an answer could not be kept, and may be made again: %s", error)
+            logger.warning("an answer cannot be kept at present: %s", error)
             flight.recorded = False
+            lease.leave()
+            self._run_beside(self._keep_late(lease, recording))
             return True
         flight.answer = await self._others(key, flight.fingerprint)
         return False
+
+    async def _keep_late(self, lease: Lease, recording: Recording | None) -> None:
+        """Keep an answer that was given while the store was away, unless another was by then."""
+        pause = FIRST_PAUSE
+        for _ in range(LATE_TRIES):
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            try:
+                kept = await lease.commit(recording, self._rules.ttl)
+            except StoreUnavailableError:
+                continue
+            logger.warning("an answer was kept late" if kept else "an answer was made again")
+            return
+        logger.error("an answer could not be kept, and may be made again")
+
+    def _run_beside(self, late: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(late)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def _others(self, key: bytes, fingerprint: bytes) -> ASGIApp:
         """Return what answers in place of a call that another has taken over."""

@@ -24,7 +24,7 @@ RELEASE_TIMEOUT = 2.0
 
 
 class Lease:
-    """Claims a key, and holds it while inside: renews it, and gives it up unless it was committed.
+    """Claims a key, and holds it while inside: renews it, and gives it up unless it was kept.
 
     `seconds` is how long a claim lasts. Whoever was stopped for longer than that, and goes on,
     claims anew what nobody has claimed in the meantime. `lost` is called where somebody has.
@@ -89,6 +89,11 @@ class Lease:
             except StoreUnavailableError as reason:
                 logger.warning("a key could not be given up, which its lease will do: %s", reason)
         # Only now: whoever is cancelled on the way tries again where the call ends.
+        self._held = False
+
+    def leave(self) -> None:
+        """Leave the claim to its end, or to a later `commit`: nobody else is to run the call."""
+        self._stop()
         self._held = False
 
     async def commit(self, recording: Recording | None, ttl: float) -> bool:
