@@ -20,6 +20,8 @@ class Tape:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        # Asked once: there is news with every event.
+        self._loop = asyncio.get_running_loop()
         self._start: Message = {}
         self._data = bytearray()
         # How many bytes were let go, and how many were given.
@@ -124,12 +126,15 @@ class Tape:
             self._gone = needed
 
     async def _news(self) -> None:
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._loop.create_future()
         self._waiting.append(waiting)
         await waiting
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting
+        if not waiting:
+            return
+        self._waiting = []
         for future in waiting:
             if not future.done():
                 future.set_result(None)
