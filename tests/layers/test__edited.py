@@ -1,5 +1,7 @@
 """Edits of the objects in an answer."""
 
+import json
+
 import pytest
 
 from veneer.edits import Edits
@@ -38,6 +40,26 @@ def test_an_object_in_another_is_found_by_its_path() -> None:
     expected = b'{"response":{"model":"m","usage":{"cost":8},"end":1},"model":"y"}'
     assert edited(data, receipt(), USAGE, ("response",)) == expected
     assert edited(b'{"response":null}', receipt(), USAGE, ("response",)) == b'{"response":null}'
+
+
+@pytest.mark.parametrize(
+    ("data", "raw"),
+    [
+        (b'{"usage":{}}', b"{}"),
+        (b'{"usage":{ }, "a":1}', b"{ }"),
+        (b'{"usage":{"b":1}}', b'{"b":1}'),
+        (b'{"usage":{ "b" : 1 } , "a":[]}', b'{ "b" : 1 }'),
+        (b'{"usage":{"b":1},"x":{"b":1}}', b'{"b":1}'),
+        (b'{"x":{"b":1},"usage":{"b":1}}', b'{"b":1}'),
+        (b'{"usage":null}', b'{"b":1}'),
+        (b'{"x":"{\\"b\\":1}","usage":{"b":1}}', b'{"b":1}'),
+    ],
+)
+def test_it_is_the_same_where_the_text_of_the_usage_is_known(data: bytes, raw: bytes) -> None:
+    found = edited(data, receipt(), USAGE, raw=raw)
+    assert json.loads(found) == json.loads(edited(data, receipt(), USAGE))
+    usage = json.loads(data)["usage"]
+    assert json.loads(found)["usage"] == (usage if usage is None else {**usage, "cost": 8})
 
 
 @pytest.mark.parametrize("usage", [b"null", b'"lots"', b"[]"])

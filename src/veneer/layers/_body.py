@@ -51,7 +51,7 @@ class BodyRelay:
             self.usage = read_usage(raw, Usage)
         if self.observed and self._edits.changes_body:
             self.edited = True
-            body = edited(body, self._edits, self.usage)
+            body = edited(body, self._edits, self.usage, raw=raw)
         return body
 
 

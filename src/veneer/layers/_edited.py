@@ -13,19 +13,38 @@ from veneer.wire import splice, sse
 USAGE = b'"usage":'
 
 
-def edited(data: bytes, edits: Edits, usage: Usage | None, path: tuple[str, ...] = ()) -> bytes:
-    """Return the last object of an answer with every edit; it stands at the path in its text."""
+def edited(
+    data: bytes,
+    edits: Edits,
+    usage: Usage | None,
+    path: tuple[str, ...] = (),
+    raw: bytes | None = None,
+) -> bytes:
+    """Return the last object of an answer with every edit; it stands at the path in its text.
+
+    `raw` is the text of its usage, where that is known.
+    """
     in_usage = b"" if usage is None else edits.usage_members(usage)
     at_end = edits.end_members(usage)
-    whole = named(data, edits, path)
     with suppress(ValueError):
-        if in_usage and (splice.value(whole, (*path, "usage")) or b"").startswith(b"{"):
-            whole = splice.insert(whole, (*path, "usage"), in_usage)
+        if in_usage:
+            data = _with_members(data, (*path, "usage"), in_usage, raw)
+        data = named(data, edits, path)
         if usage is None and USAGE in at_end:
-            whole = splice.remove(whole, (*path, "usage"))
+            data = splice.remove(data, (*path, "usage"))
         if at_end:
-            whole = splice.insert(whole, path, at_end)
-    return whole
+            data = splice.insert(data, path, at_end)
+    return data
+
+
+def _with_members(data: bytes, path: tuple[str, ...], members: bytes, raw: bytes | None) -> bytes:
+    """Return a text with members added to the object at the path, if one is there."""
+    # What stands in it once stands where it was found; to look for it costs a walk through all.
+    if raw is not None and raw[1:].lstrip()[:1] == b'"' and data.count(raw) == 1:
+        return data.replace(raw, b"%b,%b}" % (raw[:-1].rstrip(), members))
+    if (splice.value(data, path) or b"").startswith(b"{"):
+        return splice.insert(data, path, members)
+    return data
 
 
 def named(data: bytes, edits: Edits, path: tuple[str, ...] = ()) -> bytes:

@@ -189,7 +189,8 @@ class StreamRelay:
             # It is the last one with data, and carries what the finish chunk would have.
             self._holds = self._finished = False
             self._edits.events = self.events
-            return held + sse.replace_data(event, edited(data, self._edits, self.usage))
+            whole = edited(data, self._edits, self.usage, raw=self._raw_usage)
+            return held + sse.replace_data(event, whole)
         if self._withhold and b'"usage"' in data:
             event = without_usage(event, data)
         if self._edits.model is not None:
@@ -219,7 +220,8 @@ class StreamRelay:
         if self._edits.usage_shown and self._raw_usage is not None:
             data = with_usage(data, self._raw_usage)
         self._edits.events = self.events
-        return sse.replace_data(held, edited(data, self._edits, self.usage))
+        whole = edited(data, self._edits, self.usage, raw=self._raw_usage)
+        return sse.replace_data(held, whole)
 
     def _with_model(self, event: bytes, model: bytes) -> bytes:
         """Show another model name; the member looks alike in most chunks, so it is found once."""
