@@ -7,6 +7,8 @@ from pathlib import Path
 from veneer.auth.stored import StoredKeys
 from veneer.config import Config
 from veneer.config.build import layers
+from veneer.config.cost_tables import BudgetTable
+from veneer.config.prices_tables import PricesTable, PriceTable
 from veneer.config.ratelimit_tables import PolicyTable, RateLimitTable
 from veneer.config.reference import reference
 from veneer.keys.peppers import MIN_LENGTH, Peppers
@@ -19,14 +21,19 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def layers_table() -> str:
-    """Return the table of the layers that a configuration with keys and limits stacks."""
+    """Return the table of the layers that a configuration with keys, limits and prices stacks."""
 
     async def app(scope: object, receive: object, send: object) -> None:
         """Stand at the foot of the stack."""
 
     keys = StoredKeys(MemoryKeyStore(), Peppers({"": bytes(MIN_LENGTH)}, current=""))
     policies = [PolicyTable(limit="1/minute"), PolicyTable(limit="1/minute", unit="tokens")]
-    config = Config(ratelimit=RateLimitTable(policies=policies))
+    prices = PricesTable(models=[PriceTable(model="*", input="1")])
+    config = Config(
+        ratelimit=RateLimitTable(policies=policies),
+        prices=prices,
+        budgets=[BudgetTable(limit="1")],
+    )
     stack = Stack(layers(config, verifier=keys), app)
     stacked = [part for part in chain(stack) if isinstance(part, Layer)]
     lines = ["| layer | what it does | reads | writes |", "|---|---|---|---|"]

@@ -53,6 +53,15 @@ async def test_the_limits_shown_are_held() -> None:
         assert exchange.header("x-ratelimit-limit-requests") == limit
 
 
+async def test_the_prices_shown_are_charged() -> None:
+    [code] = [block for block in readme.blocks("python") if "PriceBook" in block]
+    app = run(code)
+    for model, status in (("small-1", (502, 504)), ("large", (400,))):
+        async with asyncio.timeout(10):
+            exchange = await json_request({"model": model}).run(app)
+        assert exchange.status in status
+
+
 def test_the_configuration_shown_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPSTREAM_API_KEY", "sk-test")
     monkeypatch.setenv("VENEER_PEPPER", "0" * 64)

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from starlette.middleware import Middleware
 
     from veneer.auth.verifier import Denial, Verifier
+    from veneer.budgets.policy import BudgetPolicy
     from veneer.call import Call
     from veneer.client import Client, client_of
     from veneer.dialects import OPENAI, Dialect, Kind
     from veneer.edits import Edits, edits_of
     from veneer.errors import BrokenResponseError, Error
     from veneer.facts import (
+        Cost,
         Principal,
         Relayed,
         Replayed,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from veneer.layer import Layer
     from veneer.layers.admin import AdminMiddleware
     from veneer.layers.auth import AuthMiddleware
+    from veneer.layers.cost import CostMiddleware
     from veneer.layers.errors import ErrorMiddleware
     from veneer.layers.headers import HeadersMiddleware
     from veneer.layers.health import HealthMiddleware
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from veneer.layers.ratelimit import RateLimitMiddleware
     from veneer.layers.relay import RelayMiddleware
     from veneer.operations import Endpoint, Operation, endpoint_of
+    from veneer.prices.book import PriceBook
+    from veneer.prices.price import Price
     from veneer.quotas.policy import QuotaPolicy
     from veneer.stack import Stack
     from veneer.upstream.proxy import Upstream
@@ -54,9 +59,12 @@ _HOMES = MappingProxyType(
         "AdminMiddleware": "veneer.layers.admin",
         "AuthMiddleware": "veneer.layers.auth",
         "BrokenResponseError": "veneer.errors",
+        "BudgetPolicy": "veneer.budgets.policy",
         "Call": "veneer.call",
         "Client": "veneer.client",
         "ConfigurationError": "veneer.wiring",
+        "Cost": "veneer.facts",
+        "CostMiddleware": "veneer.layers.cost",
         "Denial": "veneer.auth.verifier",
         "Dialect": "veneer.dialects",
         "Edits": "veneer.edits",
@@ -74,6 +82,8 @@ _HOMES = MappingProxyType(
         "Operation": "veneer.operations",
         "OperationsMiddleware": "veneer.layers.operations",
         "PoolLimits": "veneer.upstream.transport",
+        "Price": "veneer.prices.price",
+        "PriceBook": "veneer.prices.book",
         "Principal": "veneer.facts",
         "QuotaPolicy": "veneer.quotas.policy",
         "RateLimitMiddleware": "veneer.layers.ratelimit",
@@ -102,9 +112,12 @@ __all__ = [
     "AdminMiddleware",
     "AuthMiddleware",
     "BrokenResponseError",
+    "BudgetPolicy",
     "Call",
     "Client",
     "ConfigurationError",
+    "Cost",
+    "CostMiddleware",
     "Denial",
     "Dialect",
     "Edits",
@@ -122,6 +135,8 @@ __all__ = [
     "Operation",
     "OperationsMiddleware",
     "PoolLimits",
+    "Price",
+    "PriceBook",
     "Principal",
     "QuotaPolicy",
     "RateLimitMiddleware",

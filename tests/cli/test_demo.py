@@ -35,6 +35,7 @@ def test_the_curl_command_of_the_greeting_works(demo: Program) -> None:
     )
     assert done.stdout.count("data: ") > 3
     assert done.stdout.endswith("data: [DONE]\n\n")
+    assert done.stdout.count('"cost":0.') == 1, "it has a receipt"
 
 
 def test_the_python_of_the_greeting_works(demo: Program) -> None:

@@ -55,7 +55,9 @@ Ctrl-C stops it. Each call leaves a line here:
 def run(given: Namespace) -> int:
     """Serve the demo until told to stop; raises `ConfigurationError` where that cannot begin."""
     flags = {"host": given.host} | ({} if given.port is None else {"port": given.port})
-    config = parse({}, {"serve": flags})
+    # Dollars for a million tokens, so that answers have receipts.
+    prices = {"version": "demo", "models": [{"model": "*", "input": "0.15", "output": "0.60"}]}
+    config = parse({"prices": prices}, {"serve": flags})
     keys, key = _first_key()
     app = HealthMiddleware(build(config, DemoServer(event_interval=EVENT_INTERVAL), verifier=keys))
     listener = _listen(config.serve.host, given.port)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from veneer.auth.verifier import Verifier
 from veneer.config.auth import build_admin, build_verifier, open_access
+from veneer.config.cost import build_cost
 from veneer.config.idempotency import build_idempotency
 from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
@@ -19,6 +20,7 @@ from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
 from veneer.dialects import OPENAI, Dialect
 from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
+from veneer.layers.cost import CostMiddleware
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
@@ -115,18 +117,21 @@ def layers(
 
 
 def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
-    """Yield the layers that count: requests, what is replayed, then tokens and running calls."""
+    """Yield the layers that count: requests, replays, then tokens and running calls, and money."""
     several = config.serve.workers > 1
     above, below = build_rate_limits(
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
     keys = build_idempotency(config.idempotency, has_keys=has_keys, several=several)
+    cost = build_cost(config, has_keys=has_keys)
     if above is not None:
         yield _layer("ratelimit", RateLimitMiddleware, **above)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
     if below is not None:
         yield _layer("ratelimit", RateLimitMiddleware, **below)
+    if cost is not None:
+        yield _layer("cost", CostMiddleware, **cost)
 
 
 def dialect_of(config: Config) -> Dialect:

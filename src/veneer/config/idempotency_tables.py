@@ -47,9 +47,9 @@ class IdempotencyTable(Table, frozen=True):
             "5xx; any other frees the key."
         ),
     ] = "success"
-    ttl: Annotated[
-        float, Meta(gt=0, le=2592000, description="Seconds that an answer is kept.")
-    ] = 86400.0
+    ttl: Annotated[float, Meta(gt=0, le=2592000, description="Seconds that an answer is kept.")] = (
+        86400.0
+    )
     lease: Annotated[
         float,
         Meta(

@@ -10,7 +10,9 @@ from msgspec import Meta
 
 from veneer.call import MAX_BODY
 from veneer.config.auth_tables import AuthTable
+from veneer.config.cost_tables import BudgetTable, CostTable
 from veneer.config.idempotency_tables import IdempotencyTable
+from veneer.config.prices_tables import PricesTable
 from veneer.config.ratelimit_tables import RateLimitTable
 from veneer.config.table import FILE, Count, Seconds, Secret, Table, Wait
 from veneer.layers.relay import MAX_OBSERVED
@@ -269,4 +271,7 @@ class Config(Table, frozen=True):
     operations: OperationsTable = msgspec.field(default_factory=OperationsTable)
     ratelimit: RateLimitTable = msgspec.field(default_factory=RateLimitTable)
     idempotency: IdempotencyTable = msgspec.field(default_factory=IdempotencyTable)
+    prices: PricesTable = msgspec.field(default_factory=PricesTable)
+    cost: CostTable = msgspec.field(default_factory=CostTable)
+    budgets: list[BudgetTable] = msgspec.field(default_factory=list)
     relay: RelayTable = msgspec.field(default_factory=RelayTable)

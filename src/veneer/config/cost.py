@@ -1,0 +1,87 @@
+"""Costs as they are configured: from `[prices]`, `[cost]` and `[[budgets]]` to their layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from veneer.budgets.policy import BudgetPolicy
+from veneer.config.cost_tables import BudgetTable, CostTable
+from veneer.config.prices import build_prices
+from veneer.config.store_url import read_store_url
+from veneer.config.tables import Config
+from veneer.facts import Principal
+from veneer.ledger.ledger import Ledger
+from veneer.ledger.opening import open_ledger
+from veneer.wiring import ConfigurationError
+
+MEMORY = "memory://"
+
+
+def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
+    """Return the options of the layer, None where nothing has a price; its ledger opens when used.
+
+    `has_keys` is whether callers are asked who they are. Raises `ConfigurationError` that names the
+    table where a value cannot be used.
+    """
+    table, budgets = config.cost, config.budgets
+    pricing = build_prices(config.prices)
+    if pricing is None:
+        if budgets or table.ledger is not None:
+            unused = "[[budgets]]" if budgets else "[cost] ledger"
+            raise ConfigurationError(
+                f"{unused} is set, and nothing has a price: give [[prices.models]], or say "
+                "list_prices = true in [prices]."
+            )
+        return None
+    policies = [_policy(number, budget) for number, budget in enumerate(budgets, 1)]
+    if not has_keys:
+        _check_partitions(budgets, policies)
+    return {
+        "prices": pricing.book,
+        "credits": pricing.credits,
+        "unpriced": config.prices.unpriced,
+        "budgets": policies,
+        "ledger": _ledger(table, several=config.serve.workers > 1),
+        "receipts": table.receipts,
+        "factor": table.factor,
+        "default_output": table.output_tokens,
+        "on_failure": table.on_failure,
+        "trusted_proxies": config.auth.trusted_proxies,
+    }
+
+
+def _policy(number: int, table: BudgetTable) -> BudgetPolicy:
+    options = msgspec.structs.asdict(table)
+    try:
+        return BudgetPolicy(options.pop("limit"), **options)
+    except ValueError as error:
+        raise ConfigurationError(f"[[budgets]] {_name(number, table)}: {error}") from error
+
+
+def _check_partitions(budgets: Sequence[BudgetTable], policies: Sequence[BudgetPolicy]) -> None:
+    """Refuse budgets that go by who calls, for a stack in which nobody is asked."""
+    for number, (table, policy) in enumerate(zip(budgets, policies, strict=True), 1):
+        if Principal in policy.reads:
+            raise ConfigurationError(
+                f"[[budgets]] {_name(number, table)}: partition is {table.partition!r}, and "
+                'callers are asked for no key: say partition = "peer", which is their address, or '
+                '"all"; or have them asked for keys, by [auth] or --store, and not --no-auth.'
+            )
+
+
+def _name(number: int, table: BudgetTable) -> str:
+    return table.name or f"number {number}"
+
+
+def _ledger(table: CostTable, *, several: bool) -> Ledger:
+    url = MEMORY if table.ledger is None else read_store_url(table.ledger, "[cost] ledger")
+    if url == MEMORY and several:
+        raise ConfigurationError(
+            "[cost] ledger: in memory, several workers would each count alone, and forget what was "
+            "spent: give sqlite:///file.db."
+        )
+    try:
+        return open_ledger(url)
+    except ValueError as error:
+        raise ConfigurationError(f"[cost] ledger: {error}") from error

@@ -1,0 +1,90 @@
+"""The tables of `veneer.toml` that say where costs are written, and how much may be spent."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from veneer.config.table import STORE, Amount, Count, Name, Table
+
+_Threshold = Annotated[float, Meta(gt=0, le=1)]
+
+
+class CostTable(Table, frozen=True):
+    """How calls are charged (`CostMiddleware`), where `[prices]` has any."""
+
+    ledger: Annotated[
+        Annotated[str, Meta(min_length=1, extra={STORE: True})] | None,
+        Meta(
+            description="Where each call is written: `sqlite:///file.db`, for all processes of "
+            "this machine, over restarts, or `memory://`, which is gone with the process; as it "
+            "is, or as `env:NAME` or `file:PATH`. Left out: in memory, for one worker alone."
+        ),
+    ] = None
+    receipts: Annotated[
+        bool,
+        Meta(description="Answers tell what they cost, and streams their usage, asked for or not."),
+    ] = True
+    factor: Annotated[
+        Amount,
+        Meta(description="Room above the most that a call can cost, which is held before it."),
+    ] = "1"
+    output_tokens: Annotated[
+        Count, Meta(description="Output that is held for a call that names no cap.")
+    ] = 1024
+    on_failure: Annotated[
+        Literal["closed", "open"],
+        Meta(
+            description="While the ledger is away: `closed` answers 503, `open` makes calls "
+            "outside all budgets and writes them when it is back."
+        ),
+    ] = "closed"
+
+
+class BudgetTable(Table, frozen=True):
+    """One budget: how much each may spend in a period."""
+
+    limit: Annotated[
+        Name,
+        Meta(
+            description='Dollars, such as `"20"` or `"0.50"`, or `"unlimited"`, which counts and '
+            "refuses nothing."
+        ),
+    ]
+    name: Annotated[
+        Name | None,
+        Meta(
+            description="What the `budgets` of keys call it, which stand in its place; left out: "
+            "the period."
+        ),
+    ] = None
+    partition: Annotated[
+        Name | Annotated[list[Name], Meta(min_length=1)],
+        Meta(
+            description="Whose spending is counted together: that of each `team`, `key`, `user`, "
+            "`tag`, `model`, `operation` or `peer`, of `all`, or of each combination in a list."
+        ),
+    ] = "team"
+    period: Annotated[
+        Literal["hour", "day", "week", "month", "total"],
+        Meta(description="The time after which it begins anew; `total`: never."),
+    ] = "month"
+    timezone: Annotated[
+        Name, Meta(description='Whose midnight counts, such as `"Europe/Berlin"`.')
+    ] = "UTC"
+    reset_day: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=31,
+            description="Day on which a week (1 is Monday) or a month begins; where a month has "
+            "fewer, the last.",
+        ),
+    ] = 1
+    soft: Annotated[
+        list[_Threshold],
+        Meta(description="Fractions of the limit whose crossing is to be told."),
+    ] = msgspec.field(default_factory=list)
+    disclosed: Annotated[bool, Meta(description="Callers may see the amounts of this budget.")] = (
+        False
+    )
