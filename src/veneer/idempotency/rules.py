@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Literal
+from math import inf
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -33,7 +34,10 @@ OWN_FIELDS = HOP_BY_HOP | {
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """How calls under a key are treated; see `IdempotencyMiddleware` for each."""
+    """How calls under a key are treated; see `IdempotencyMiddleware` for each.
+
+    Raises ValueError for what cannot be.
+    """
 
     in_flight: Literal["follow", "conflict"]
     keep: Literal["success", "answers"]
@@ -42,6 +46,16 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     detach: float
     max_answer: int
     on_failure: Literal["open", "closed"]
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        for name, seconds in (("ttl", self.ttl), ("lease", self.lease)):
+            if not 0 < seconds < inf:
+                raise ValueError(f"{name} is {seconds}: give a positive number of seconds.")
+        if not 0 <= self.detach < inf:
+            raise ValueError(f"detach is {self.detach}: give 0 or a positive number of seconds.")
+        if self.max_answer < 1:
+            raise ValueError(f"max_answer is {self.max_answer}: give a positive number of bytes.")
 
     def keeps(self, landing: Landing, known: Mapping[type, Any]) -> bool:
         """Whether an answer is to be kept; `known` are the facts of its call.
@@ -60,6 +74,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         if relayed is None:
             return True
         return relayed.complete and (relayed.observed or not landing.stream)
+
+
+def check_choices(options: msgspec.Struct) -> None:
+    """Raise ValueError for an option that is none of those which its type names."""
+    for name, kind in get_type_hints(type(options)).items():
+        given, there_are = getattr(options, name), get_args(kind)
+        if there_are and given not in there_are:
+            raise ValueError(f"{name} is {given!r}: give one of {', '.join(there_are)}.")
 
 
 def _says_failed(stream: bytes) -> bool:

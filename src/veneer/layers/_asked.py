@@ -1,7 +1,7 @@
 """What is asked under a key: read from a request, or why there is nothing to be read."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -15,7 +15,9 @@ from veneer.errors import BODY_LATE, Error
 from veneer.facts import Principal
 from veneer.idempotency.fingerprint import fingerprint_of
 from veneer.idempotency.key import read_key
+from veneer.idempotency.rules import check_choices
 from veneer.operations import Body, Operation
+from veneer.wire import fields
 
 # Why a key is left unused, as its client is told.
 IGNORED = b"ignored"
@@ -38,12 +40,20 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 class Asking(msgspec.Struct, frozen=True, kw_only=True):
-    """How requests with a key are read; see `IdempotencyMiddleware` for each."""
+    """How requests with a key are read; see `IdempotencyMiddleware` for each.
+
+    Raises ValueError for what cannot be.
+    """
 
     share: Literal["team", "key", "all"]
     streams: Literal["record", "ignore"]
     max_request: int
     oversized: Literal["refuse", "pass"]
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if self.max_request < 1:
+            raise ValueError(f"max_request is {self.max_request}: give a positive number of bytes.")
 
     async def read(
         self, given: Sequence[bytes], operation: Operation, scope: Scope, receive: Receive
@@ -90,6 +100,18 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
         if self.share == "team" and principal.team is not None:
             return "team", principal.team
         return "key", principal.id
+
+
+def fields_named(names: Iterable[str]) -> frozenset[bytes]:
+    """Return the fields that may hold a key; ValueError for none, or for one that cannot be."""
+    given = [names] if isinstance(names, str) else list(names)
+    wrong = [name for name in given if not fields.is_token(name.encode())]
+    if wrong or not given:
+        raise ValueError(
+            f"names has {', '.join(map(repr, wrong)) or 'no field'}: name header fields such as "
+            "'Idempotency-Key'."
+        )
+    return frozenset(name.lower().encode() for name in given)
 
 
 def _digest(*parts: str) -> bytes:

@@ -25,7 +25,7 @@ from veneer.idempotency.memory import MemoryRecordingStore
 from veneer.idempotency.rules import Rules
 from veneer.idempotency.store import RecordingStore, StoreUnavailableError
 from veneer.layer import Layer
-from veneer.layers._asked import Asked, Asking
+from veneer.layers._asked import Asked, Asking, fields_named
 from veneer.layers._follower import Follower, give
 from veneer.operations import endpoint_of
 
@@ -75,7 +75,7 @@ class IdempotencyMiddleware(Layer):
     ) -> None:
         self.reads = () if share == "all" else (Principal,)
         super().__init__(app)
-        self.replayable_by = frozenset(name.lower().encode("ascii") for name in names)
+        self.replayable_by = fields_named(names)
         self._asking = Asking(
             share=share, streams=streams, max_request=max_request, oversized=oversized
         )
