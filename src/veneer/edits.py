@@ -6,7 +6,7 @@ import msgspec
 from starlette.types import Scope
 
 from veneer import facts
-from veneer.facts import Usage
+from veneer.facts import Answered, Usage
 
 
 class Edits:
@@ -17,16 +17,18 @@ class Edits:
     the name to show, as JSON, or None for what the upstream says. `in_usage` and `at_end` give
     members (`b'"a":1,"b":2'`, or nothing) for the usage object and for the last object of the
     answer: the whole body, or the last data event of a stream; they are called once, when usage is
-    known. `events` is how many a stream has had by then, None where the answer is no stream.
+    known. `events` is how many a stream has had by then, None where the answer is no stream;
+    `answered`, what the upstream has said beside its usage.
     """
 
-    __slots__ = ("at_end", "events", "in_usage", "model", "usage_shown", "usage_wanted")
+    __slots__ = ("answered", "at_end", "events", "in_usage", "model", "usage_shown", "usage_wanted")
 
     def __init__(self) -> None:
         self.usage_wanted = False
         self.usage_shown = False
         self.model: bytes | None = None
         self.events: int | None = None
+        self.answered: Answered | None = None
         self.in_usage: list[Callable[[Usage], bytes]] = []
         self.at_end: list[Callable[[Usage | None], bytes]] = []
 

@@ -124,6 +124,17 @@ class Usage(ResponseFact, frozen=True, kw_only=True):
     malformed: bool = False
 
 
+class Answered(ResponseFact, frozen=True, kw_only=True):
+    """What the upstream says of an answer beside its usage, where it tells that.
+
+    `model` is who answered, `service_tier` how; `tools` counts the calls of each hosted tool.
+    """
+
+    model: str | None = None
+    service_tier: str | None = None
+    tools: Mapping[str, int] = {}
+
+
 class Cost(ResponseFact, frozen=True, kw_only=True):
     """What a call costs its caller, in picodollars (10**12 are a dollar).
 

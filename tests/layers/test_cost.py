@@ -8,8 +8,8 @@ import pytest
 from tests.asgi import Exchange, Responder, http_scope, json_request
 from tests.layers.costs import BOOK, COST, HELD, NOW, TOKEN, Watched, ask, charged
 from tests.layers.limits import plain
-from tests.layers.probe import Script, call, upload
-from tests.layers.streams import RESPONSES_USAGE, USAGE, compact
+from tests.layers.probe import SSE, Script, call, upload
+from tests.layers.streams import DONE, RESPONSES_USAGE, USAGE, chunk, compact, event, usage_chunk
 from tests.lint import Lint
 from veneer.budgets.policy import BudgetPolicy
 from veneer.facts import Principal, Usage
@@ -153,6 +153,40 @@ async def test_what_is_held_is_a_bound_times_the_factor() -> None:
     [hold] = watched.holds
     assert hold.amount > 1.5 * 2 * 300 * TOKEN
     assert hold.amount < 1.5 * (2 * 300 + 100) * TOKEN
+
+
+async def test_the_tier_and_the_tools_that_were_used_are_charged() -> None:
+    price = Price(
+        input=DOLLAR,
+        tiers={"flex": Fraction(1, 2), "fast": Fraction(3)},
+        tools={"web_search": 10**10},
+    )
+    items = [{"type": kind} for kind in ("web_search_call", "message", "web_search_call", "x_call")]
+    body = {"model": "small-2", "service_tier": "flex", "output": items, "usage": RESPONSES_USAGE}
+    last = event({"type": "response.completed", "response": body}, "response.completed")
+    for stream in (False, True):
+        watched = Watched()
+        app = Script(last, headers=SSE) if stream else plain(body=compact(body))
+        layer = charged(app, ledger=watched, prices=PriceBook([("small", price)]))
+        await ask(layer, call("/v1/responses", stream=stream, input="x"))
+        assert watched.end.parts == {
+            "input": 5 * TOKEN // 2,
+            "output": 3 * TOKEN // 2,
+            "tools": 2 * 10**10,
+        }
+        assert watched.end.answered_model == "small-2"
+
+
+async def test_the_tier_of_a_stream_is_that_of_its_last_chunk() -> None:
+    book = PriceBook([("small", Price(input=DOLLAR, tiers={"flex": Fraction(1, 2)}))])
+    watched = Watched()
+    app = Script(
+        chunk("a"), chunk(finish="stop"), usage_chunk(service_tier="flex"), DONE, headers=SSE
+    )
+    answer = await ask(charged(app, ledger=watched, prices=book), call(stream=True))
+    assert watched.end.total == 4 * TOKEN
+    assert b'"cost":0.000004}' in answer.body
+    assert watched.end.answered_model == "small"
 
 
 async def test_the_dearest_price_is_held() -> None:

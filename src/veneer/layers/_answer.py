@@ -144,6 +144,8 @@ class Answer:
         seen = stream or self._body
         if seen is not None and seen.usage is not None:
             facts.put(self._scope, seen.usage)
+        if self._asked.edits.answered is not None:
+            facts.put(self._scope, self._asked.edits.answered)
         whole = self.finished if stream is None else stream.complete and not stream.failed
         facts.put(
             self._scope,

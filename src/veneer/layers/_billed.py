@@ -9,7 +9,7 @@ from veneer import facts
 from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.receipts import usage_member
 from veneer.edits import Edits
-from veneer.facts import Cost, Relayed, Route, Usage
+from veneer.facts import Answered, Cost, Relayed, Route, Usage
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._till import Held, Till
 from veneer.ledger.entry import Settlement
@@ -92,7 +92,8 @@ class Billed:
         state = self._reckoning.state(self._status, ended=self._ended)
         cost, usage = self._reckoning.final(state, self._status)
         facts.put(self._scope, cost)
-        route, hold = self._known.get(Route), self._held.hold
+        route, answered = self._known.get(Route), self._known.get(Answered)
+        hold = self._held.hold
         settlement = Settlement(
             call=hold.call,
             state=state,
@@ -103,6 +104,7 @@ class Billed:
             estimated=cost.estimated,
             price_version=cost.price_version,
             priced_model=cost.model,
+            answered_model=None if answered is None else answered.model,
             target=None if route is None else route.target,
             status=self._status,
             latency=perf_counter() - self._started,

@@ -3,8 +3,9 @@
 import msgspec
 
 from veneer.edits import Edits
-from veneer.facts import Usage
+from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited
+from veneer.wire.answered import read_answered
 from veneer.wire.usage import read_usage, usage_in_body
 
 
@@ -49,6 +50,7 @@ class BodyRelay:
         else:
             self.observed = True
             self.usage = read_usage(raw, Usage)
+            self._edits.answered = read_answered(body, Answered)
         if self.observed and self._edits.changes_body:
             self.edited = True
             body = edited(body, self._edits, self.usage, raw=raw)

@@ -8,7 +8,7 @@ from veneer import facts
 from veneer.call import Call
 from veneer.client import Client
 from veneer.edits import Edits
-from veneer.facts import Cost, Relayed, Route, Unreached, Usage
+from veneer.facts import Answered, Cost, Relayed, Route, Unreached, Usage
 from veneer.layers._tariff import Bill
 from veneer.ledger.entry import State
 from veneer.quotas.estimate import Estimate
@@ -16,6 +16,9 @@ from veneer.quotas.settlement import failed, streamed, told, untold
 
 # Beyond this, which are days, a number is no length of a sound in seconds.
 MAX_SECONDS = 1_000_000
+
+
+NOTHING_SAID = Answered()
 
 
 class Reckoning:
@@ -72,7 +75,7 @@ class Reckoning:
         if state == "failed" or not read.total:
             return self._bill.nothing(), None
         usage = usage_of(read)
-        return self._bill.cost(usage, images=0, estimated=True), usage
+        return self._bill.cost(usage, NOTHING_SAID, images=0, estimated=True), usage
 
     def by_usage(self, usage: Usage | None) -> tuple[Cost, Usage]:
         """Return what an answer costs whose upstream says this, and the usage that is charged."""
@@ -84,7 +87,8 @@ class Reckoning:
             estimated = bill.goes_by_usage
             counted = usage_of(self._seen(), bill.need.seconds) if estimated else usage
         counted = counted or Usage()
-        cost = bill.cost(counted, images=bill.need.images, estimated=estimated)
+        answered = self._edits.answered or NOTHING_SAID
+        cost = bill.cost(counted, answered, images=bill.need.images, estimated=estimated)
         self._reckoned = usage, cost, counted
         return cost, counted
 

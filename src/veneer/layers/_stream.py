@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from veneer.edits import Edits
-from veneer.facts import Usage
+from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited, named, with_usage, without_usage
 from veneer.wire import splice, sse
+from veneer.wire.answered import read_answered
 from veneer.wire.usage import (
     has_finish,
     is_terminal_event,
@@ -173,6 +174,7 @@ class StreamRelay:
             if raw is not None:
                 self._raw_usage = raw
                 self.usage = read_usage(raw, Usage)
+                self._edits.answered = read_answered(data, Answered)
         return data
 
     def _edit(self, event: bytes, data: bytes) -> bytes:

@@ -7,7 +7,7 @@ import msgspec
 from starlette.types import Scope
 
 from veneer.call import Call
-from veneer.facts import Cost, Usage
+from veneer.facts import Answered, Cost, Usage
 from veneer.prices.book import PriceBook
 from veneer.prices.costing import bound_of, cost_of
 from veneer.prices.price import Price
@@ -63,15 +63,19 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
         price = self._price(0)
         return price is not None and (price.has_tokens or price.second is not None)
 
-    def cost(self, usage: Usage, *, images: int, estimated: bool = False) -> Cost:
-        """Return what the call costs by its usage, and by the images that it has made."""
+    def cost(
+        self, usage: Usage, answered: Answered, *, images: int, estimated: bool = False
+    ) -> Cost:
+        """Return what the call costs by its usage, its answer, and the images that it has made."""
         price = self._price(usage.input_tokens)
         if self.prices is None or price is None:
             return self.nothing()
         return cost_of(
             usage,
             price,
+            tier=answered.service_tier,
             images=images,
+            tools=answered.tools,
             model=self.name,
             version=self.prices.version,
             estimated=estimated,

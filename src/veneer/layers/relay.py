@@ -2,7 +2,8 @@
 
 Answers 502 for an upstream whose answer is not what was asked for (JSON for a stream, a stream for
 JSON, nothing at all), and ends a stream that breaks with one error event and a cut connection.
-Needs no facts; writes `Call`, `Usage` and `Relayed`. Stands innermost, right above the app.
+Needs no facts; writes `Call`, `Usage`, `Answered` and `Relayed`. Stands innermost, right above the
+app.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from veneer.client import Client, ClientDisconnectedError, client_of
 from veneer.dialects import Kind
 from veneer.edits import Edits, edits_of
 from veneer.errors import INTERNAL, BrokenResponseError, Error
-from veneer.facts import Relayed, Usage
+from veneer.facts import Answered, Relayed, Usage
 from veneer.layer import Layer
 from veneer.layers._answer import Answer, Asked
 from veneer.layers._stream import CHUNKED
@@ -45,7 +46,7 @@ class RelayMiddleware(Layer):
     is, unobserved.
     """
 
-    writes = (Call, Usage, Relayed)
+    writes = (Call, Usage, Answered, Relayed)
 
     def __init__(
         self, app: ASGIApp, *, inject_usage: bool = True, max_observed: int = MAX_OBSERVED
