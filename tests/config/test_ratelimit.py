@@ -58,12 +58,21 @@ def test_requests_stand_above_what_is_given_back() -> None:
     assert len(limiting(built(policy()))) == len(limiting(built(tokens))) == 1
 
 
-def test_they_stand_between_operations_and_the_relay() -> None:
+def test_requests_are_counted_above_the_gate_and_tokens_below_it() -> None:
     stack = built(policy(), policy("9/minute", unit="tokens"))
     names = [type(part).__name__ for part in chain(stack)]
-    first, last = (names.index(name) for name in ("OperationsMiddleware", "RelayMiddleware"))
-    assert first < names.index("RateLimitMiddleware") < last
-    assert names.count("RateLimitMiddleware") == 2
+    limits = [index for index, name in enumerate(names) if name == "RateLimitMiddleware"]
+    assert limits[0] < names.index("OperationsMiddleware") < limits[1]
+    assert names.index("IdempotencyMiddleware") < limits[1] < names.index("RelayMiddleware")
+
+
+async def test_what_the_gate_refuses_has_cost_a_request_and_says_so() -> None:
+    stack = built(policy("2/minute", partition="all"))
+    for request in (json_request(b"{"), Exchange(http_scope("PUT"))):
+        refused = await request.run(stack)
+        assert refused.status in (400, 405)
+        assert refused.header("x-ratelimit-limit-requests") == "2"
+    assert (await json_request({"model": "m"}).run(stack)).status == 429
 
 
 async def test_a_limit_is_held_and_told() -> None:

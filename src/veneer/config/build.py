@@ -61,7 +61,7 @@ def layers(
 
     With a verifier, keys are asked for; `admin` is served at the path that `[admin]` says.
     """
-    headers, heartbeat, operations = config.headers, config.heartbeat, config.operations
+    headers, heartbeat = config.headers, config.heartbeat
     path = config.admin.path
     found = [
         _layer(
@@ -100,12 +100,6 @@ def layers(
         found.append(_layer("admin", AdminMiddleware, api=admin, path=path))
     return [
         *found,
-        _layer(
-            "operations",
-            OperationsMiddleware,
-            allow=operations.allow,
-            max_body=operations.max_body,
-        ),
         *_counting(config, has_keys=verifier is not None),
         _layer(
             "relay",
@@ -117,15 +111,20 @@ def layers(
 
 
 def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
-    """Yield the layers that count: requests, replays, then tokens and running calls, and money."""
+    """Yield the layers that count, and the gate: a request that it refuses has cost a request.
+
+    Below it, what is replayed costs no tokens, no slot and no money.
+    """
     several = config.serve.workers > 1
+    gate = {"allow": config.operations.allow, "max_body": config.operations.max_body}
     above, below = build_rate_limits(
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
     keys = build_idempotency(config.idempotency, has_keys=has_keys, several=several)
     cost = build_cost(config, has_keys=has_keys)
     if above is not None:
-        yield _layer("ratelimit", RateLimitMiddleware, **above)
+        yield _layer("ratelimit", RateLimitMiddleware, **above, **gate)
+    yield _layer("operations", OperationsMiddleware, **gate)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
     if below is not None:
