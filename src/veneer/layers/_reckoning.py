@@ -58,14 +58,15 @@ class Reckoning:
         """Return what a call costs that ended so, and the usage that it is charged for."""
         known, bill = self._known, self._bill
         usage, relayed = known.get(Usage), known.get(Relayed)
-        if state == "released":
-            return bill.nothing(), None
-        if usage is not None and is_told(usage):
+        # That is how nearly all calls end: their receipt has been written.
+        if state == "completed" and self._reckoned is not None and self._reckoned[0] is usage:
+            return self._reckoned[1:]
+        if state != "released" and usage is not None and is_told(usage):
             return self.by_usage(usage)
+        if state == "released" or (status is not None and self._is_error(status)):
+            return bill.nothing(), None
         if status is None:
             return self._unanswered(state)
-        if self._is_error(status):
-            return bill.nothing(), None
         if bill.goes_by_usage and (relayed is None or not relayed.observed):
             return bill.whole(), None
         return self.by_usage(usage)
