@@ -1,6 +1,7 @@
 """URLs of what keeps something: what they have in common, and the sentences about impossible ones.
 
-No sentence holds more of a URL than its scheme, as there may be a password in it.
+No sentence holds more of a URL than its scheme, as there may be a password in it, and of a file's
+its folder.
 """
 
 import re
@@ -39,11 +40,14 @@ def sqlite_file(location: str) -> Path:
     if "?" in path:
         raise ValueError("The URL of a SQLite store takes no parameters: leave out what follows ?.")
     file = Path(path)
-    if not file.parent.is_dir():
-        raise ValueError(
-            f"The folder {file.parent} for the SQLite store does not exist: create it."
-        )
+    check_folder(file, "the SQLite store")
     return file
+
+
+def check_folder(file: Path, what: str) -> None:
+    """Raise ValueError where there is no folder for a file, which is `what`."""
+    if not file.parent.is_dir():
+        raise ValueError(f"The folder {file.parent} for {what} does not exist: create it.")
 
 
 def unknown(what: str, url: str, schemes: Iterable[str], forms: str) -> str:

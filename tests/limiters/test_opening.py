@@ -34,6 +34,7 @@ CHARGE = Charge(Quota(policy="p", unit="requests", limit=1, window=60.0), ("key"
         ("shared:///", "absolute path of a file"),
         ("shared://relative", "absolute path of a file"),
         ("shared:///folder/", "absolute path of a file"),
+        ("shared:///no/such/file", "folder /no/such for the file of limits does not exist: create"),
     ],
 )
 def test_an_impossible_url_is_refused_with_what_to_write_instead(url: str, sentence: str) -> None:

@@ -1,9 +1,11 @@
 """Open a limiter by its URL."""
 
+from pathlib import Path
+
 from veneer.limiters.guarded import DEFAULT_TIMEOUT, Guarded
 from veneer.limiters.memory import MemoryLimiter
 from veneer.quotas.limiter import Limiter
-from veneer.store_urls import REDIS, unknown
+from veneer.store_urls import REDIS, check_folder, unknown
 
 _FORMS = "memory://, shared:///absolute/file, redis://host:port/0, rediss://host or unix:///socket"
 
@@ -17,8 +19,8 @@ def open_limiter(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> Limiter:
     first are guarded: no take is waited for longer than `timeout` seconds, and then the quotas'
     `on_failure` decides.
 
-    Raises ValueError for a URL of no known form, or where the package's extra for it is missing.
-    No such sentence holds more of the URL than its scheme.
+    Raises ValueError for a URL of no known form, for a file without a folder, or where the
+    package's extra for it is missing. No such sentence holds a password.
     """
     if url == "memory://":
         return MemoryLimiter()
@@ -38,6 +40,7 @@ def _shared(path: str) -> Limiter:
             "The limiter of one machine's workers needs the absolute path of a file: "
             "shared:///absolute/file."
         )
+    check_folder(Path(path), "the file of limits")
     try:
         from veneer.limiters.shared import SharedLimiter  # noqa: PLC0415 - not all systems have it
     except ModuleNotFoundError as error:
