@@ -51,6 +51,24 @@ def refused(workers: int = 1, **options: Any) -> str:
     return str(caught.value)
 
 
+async def test_callers_without_keys_of_ours_are_told_apart_by_those_that_go_through() -> None:
+    stack = built()
+
+    async def replayed(*shown: tuple[bytes, bytes]) -> bool:
+        body = {"model": "m", "messages": []}
+        exchange = await json_request(body, headers=[KEY, *shown]).run(stack)
+        return exchange.header("idempotent-replayed") is not None
+
+    one, two = (b"authorization", b"Bearer sk-one"), (b"authorization", b"Bearer sk-two")
+    other = (b"x-api-key", b"Bearer sk-one")
+    project = (b"openai-project", b"proj_1")
+    assert not await replayed()
+    for shown in ([one], [two], [other], [one, project]):
+        assert not await replayed(*shown)
+        assert await replayed(*shown)
+    assert await replayed()
+
+
 async def test_keys_are_looked_at_unless_that_is_switched_off() -> None:
     stack = built()
     assert (await ask(stack)).header("idempotent-replayed") is None

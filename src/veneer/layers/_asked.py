@@ -17,6 +17,7 @@ from veneer.idempotency.fingerprint import fingerprint_of
 from veneer.idempotency.key import read_key
 from veneer.idempotency.rules import check_choices
 from veneer.operations import Body, Operation
+from veneer.upstream.forwarding import CREDENTIALS
 from veneer.wire import fields
 
 # Why a key is left unused, as its client is told.
@@ -93,7 +94,12 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     def _tenant(self, scope: Scope) -> tuple[str, str] | None:
         """Return among whom a key is the same; None where that is not known."""
         if self.share == "all":
-            return "all", ""
+            # Where no key of ours is asked for, those of the upstream may go through: an answer is
+            # for whoever showed the same.
+            shown = ((n, v) for n, v in scope["headers"] if n in CREDENTIALS)
+            return "all", _digest(
+                *(part.decode("latin-1") for pair in shown for part in pair)
+            ).hex()
         principal = facts.get(scope, Principal)
         if principal is None:
             return None

@@ -40,7 +40,8 @@ class IdempotencyMiddleware(Layer):
 
     `store` keeps the answers (this process's memory, if none is given) for `ttl` seconds. `names`
     are the fields that may hold a key. `share` says among whom keys are the same: a `team` (those
-    who have none, a key), a `key`, or `all`, which asks for no principal. `streams` are recorded
+    who have none, a key), a `key`, or `all`, which asks for no principal: then those who show the
+    same credentials, or none, for what goes through to the upstream. `streams` are recorded
     (`record`), or run without their key (`ignore`). A duplicate follows a call in flight
     (`follow`), or gets a 409 (`conflict`). `keep` is which answers are kept: `success`, or all
     `answers` but those that say that the call was not made. `lease` (seconds) is after what time
