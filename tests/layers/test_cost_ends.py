@@ -93,6 +93,16 @@ async def test_a_stream_that_breaks_costs_what_came() -> None:
     assert layer.cost.total == end.total
 
 
+async def test_a_stream_that_breaks_after_its_receipt_costs_what_that_says() -> None:
+    watched = Watched()
+    app = Script(*CHAT_WITH_USAGE[:-1], RuntimeError("broken"), headers=SSE)
+    exchange = call(stream=True, stream_options={"include_usage": True})
+    with pytest.raises(RuntimeError):
+        await ask(charged(app, ledger=watched), exchange)
+    assert b'"cost":0.000011}' in exchange.body
+    assert (watched.end.state, watched.end.total, watched.end.estimated) == ("failed", COST, False)
+
+
 async def test_an_exception_before_an_answer_costs_nothing() -> None:
     watched = Watched()
 
