@@ -7,29 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.asgi import http_scope
+from tests.idempotency.fingerprints import of
 from tests.idempotency.spelling import VALUES, Spelling, same
-from veneer.idempotency.fingerprint import INLINE, SIZE, fingerprint_of
-
-JSON_TYPE = (b"content-type", b"application/json")
-FORM = "/v1/audio/transcriptions"
-
-
-def of(body: bytes, path: str = "/v1/chat/completions", **more: Any) -> bytes:
-    """Return the fingerprint of a short request, for which there is nothing to wait."""
-    assert len(body) <= INLINE
-    call = fingerprint_of(http_scope("POST", path, **more), body)
-    with pytest.raises(StopIteration) as returned:
-        call.send(None)
-    assert isinstance(returned.value.value, bytes)
-    assert len(returned.value.value) == SIZE
-    return returned.value.value
-
-
-def multipart(boundary: str, quote: str = "") -> dict[str, Any]:
-    """Return the field of a form with this boundary."""
-    value = f"multipart/form-data; boundary={quote}{boundary}{quote}"
-    return {"headers": [(b"content-type", value.encode())]}
 
 
 @pytest.mark.parametrize(
