@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from veneer.facts import Relayed
@@ -43,6 +44,27 @@ def test_a_response_that_failed_is_not_kept(body: bytes | None, *, kept: bool) -
     assert RULES.keeps(landing(body), whole) == kept
     assert RULES.keeps(landing(body), {}) == kept
     assert RULES.keeps(landing(body, stream=False), whole)
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b'{"error":{"message":"overloaded"}}', False),
+        (b'{"error":"overloaded"}', False),
+        (b'{"object":"response","status":"failed","error":{"code":"server_error"}}', False),
+        (b'{"object":"response","status":"completed","error":null}', True),
+        (b'{"choices":[{"message":{"error":{"message":"told"}}}]}', True),
+        (b'{"error":7}', True),
+        (b'["error"]', True),
+        (b'no JSON: "error"', True),
+        (b'{"error":{"message":"' + b"x" * 65536 + b'"}}', True),
+    ],
+)
+def test_an_error_with_the_status_of_an_answer_is_not_kept(body: bytes, *, kept: bool) -> None:
+    whole: dict[type, Any] = {Relayed: Relayed(stream=False, observed=True, complete=True)}
+    every = msgspec.structs.replace(RULES, keep="answers")
+    assert RULES.keeps(landing(body, stream=False), whole) == kept
+    assert every.keeps(landing(body, stream=False), whole)
 
 
 @pytest.mark.parametrize("stream", [True, False])

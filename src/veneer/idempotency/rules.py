@@ -22,6 +22,9 @@ NEVER_KEPT = frozenset(
 # How a stream of the Responses API ends whose model has failed; in a string, quotes are escaped.
 _FAILED = re.compile(rb'"type"\s*:\s*"response\.failed"')
 
+# A longer body is not read for an error: those are short.
+_LONGEST_ERROR = 64 * 1024
+
 # Fields of a response that belong to the one request, or to its connection.
 OWN_FIELDS = HOP_BY_HOP | {
     b"age",
@@ -68,8 +71,11 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.keep == "success" and status >= HTTPStatus.MULTIPLE_CHOICES:
             return False
-        if landing.stream and landing.body is not None and _says_failed(landing.body):
-            return False
+        if landing.body is not None:
+            if landing.stream and _says_failed(landing.body):
+                return False
+            if self.keep == "success" and not landing.stream and _is_error(landing.body):
+                return False
         relayed: Relayed | None = known.get(Relayed)
         if relayed is None:
             return True
@@ -87,6 +93,22 @@ def check_choices(options: msgspec.Struct) -> None:
 def _says_failed(stream: bytes) -> bool:
     """Whether the last event of a stream is a response of which a proper event says it failed."""
     return _FAILED.search(stream.rstrip().rpartition(b"\n\n")[2]) is not None
+
+
+class _Answer(msgspec.Struct):
+    """What is read of an answer: a Response has this member too, null where it has not failed."""
+
+    error: dict[str, Any] | str | None = None
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether an answer is an error, as some servers give it with status 200."""
+    if len(body) > _LONGEST_ERROR or b'"error"' not in body:
+        return False
+    try:
+        return bool(msgspec.json.decode(body, type=_Answer).error)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
 
 
 def lasting(
