@@ -17,7 +17,6 @@ from veneer.idempotency.fingerprint import fingerprint_of
 from veneer.idempotency.key import read_key
 from veneer.idempotency.rules import check_choices
 from veneer.operations import Body, Operation
-from veneer.upstream.forwarding import CREDENTIALS
 from veneer.wire import fields
 
 # Why a key is left unused, as its client is told.
@@ -96,7 +95,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
         if self.share == "all":
             # Where no key of ours is asked for, those of the upstream may go through: an answer is
             # for whoever showed the same.
-            shown = ((n, v) for n, v in scope["headers"] if n in CREDENTIALS)
+            shown = ((n, v) for n, v in scope["headers"] if n in fields.CREDENTIALS)
             return "all", _digest(
                 *(part.decode("latin-1") for pair in shown for part in pair)
             ).hex()

@@ -6,18 +6,6 @@ from veneer.wire import fields
 
 Headers = list[tuple[bytes, bytes]]
 
-# What shows who is calling: meant for us, never for the upstream once it is shown a key of its own.
-CREDENTIALS = frozenset(
-    [
-        b"authorization",
-        b"api-key",
-        b"x-api-key",
-        b"cookie",
-        b"openai-organization",
-        b"openai-project",
-    ]
-)
-
 # Host and framing are the transport's; Expect was answered by the server; the rest tells a third
 # party where the client sits (RFC 7239 §8.3).
 NOT_TO_UPSTREAM = frozenset(
@@ -71,7 +59,7 @@ HIDDEN = fields.HOP_BY_HOP | NOT_TO_CLIENT
 def withheld(key_header: bytes | None) -> frozenset[bytes]:
     """Return the names of what an upstream is not told; its own key stands in `key_header`."""
     dropped = fields.HOP_BY_HOP | NOT_TO_UPSTREAM | JUDGED
-    return dropped if key_header is None else dropped | CREDENTIALS | {key_header}
+    return dropped if key_header is None else dropped | fields.CREDENTIALS | {key_header}
 
 
 def to_upstream(headers: Headers, http_version: str, dropped: frozenset[bytes]) -> Headers:

@@ -4,6 +4,18 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+# What shows who is calling: meant for us, never for the upstream once it is shown a key of its own.
+CREDENTIALS = frozenset(
+    [
+        b"authorization",
+        b"api-key",
+        b"x-api-key",
+        b"cookie",
+        b"openai-organization",
+        b"openai-project",
+    ]
+)
+
 # Those that RFC 9110 §7.6.1 names, and the proxy's own credentials (§11.7); Trailer goes with the
 # trailers that we discard (§6.5).
 HOP_BY_HOP = frozenset(
