@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
+from veneer.errors import BrokenResponseError
 from veneer.idempotency.tape import PIECE, Tape
 
 OK = [(b"content-type", b"text/plain")]
@@ -128,6 +129,54 @@ async def test_whoever_writes_a_torn_tape_waits_for_the_slowest() -> None:
     await fast.task
     assert len(fast.body) == tape.size == 50 * PIECE
     assert len(tape._data) == 0
+
+
+async def test_who_takes_nothing_of_a_torn_tape_is_left_behind_by_those_who_wait() -> None:
+    tape = Tape(10, patience=0.01)
+    tape.begin(200, OK)
+    stuck, fast = Reader(tape, steps=2), Reader(tape)
+
+    async def write() -> None:
+        for _ in range(20):
+            tape.put(b"x" * PIECE)
+            tape.give()
+            await tape.room()
+        tape.end()
+        tape.close()
+
+    await asyncio.wait_for(write(), 5)
+    await asyncio.wait_for(fast.task, 5)
+    assert len(fast.body) == 20 * PIECE
+    assert not stuck.task.done()
+    stuck.allowed.release()
+    with pytest.raises(BrokenResponseError, match="took nothing while others waited"):
+        await asyncio.wait_for(stuck.task, 5)
+    assert not stuck.ended
+    assert tape.readers == 0
+
+
+async def test_a_slow_reader_of_a_torn_tape_for_whom_nobody_waits_is_not_left_behind() -> None:
+    tape = Tape(10, patience=0)
+    tape.begin(200, OK)
+    slow = Reader(tape, steps=1)
+
+    async def write() -> None:
+        for _ in range(5):
+            tape.put(b"x" * PIECE)
+            tape.give()
+            await tape.room()
+        tape.end()
+        tape.close()
+
+    writing = asyncio.create_task(write())
+    await steps(50)
+    assert not writing.done()
+    for _ in range(10):
+        slow.allowed.release()
+        await steps(10)
+    await asyncio.wait_for(slow.task, 5)
+    await writing
+    assert (len(slow.body), slow.ended) == (5 * PIECE, True)
 
 
 async def test_a_torn_tape_that_nobody_reads_keeps_nothing_and_lets_others_run() -> None:

@@ -5,8 +5,13 @@ from collections.abc import Iterable
 
 from starlette.types import Message, Send
 
+from veneer.errors import BrokenResponseError
+
 # What is sent to a reader at once, and what one may be behind of a torn tape, in bytes.
 PIECE = 256 * 1024
+
+# Seconds for which a torn tape waits for a reader that takes nothing while others wait for it.
+PATIENCE = 10.0
 
 
 class Tape:
@@ -14,12 +19,14 @@ class Tape:
 
     A reader begins at the beginning and follows to the end, as far as it was given. Once the body
     is more than `limit` bytes, the tape is `torn`: what was given and all readers have had is let
-    go, nobody else can begin, and whoever writes waits for the slowest. `begun` is whether anything
-    was given, `whole` whether all was.
+    go, nobody else can begin, and whoever writes waits for the slowest; one that takes nothing for
+    `patience` seconds while others wait is left behind. `begun` is whether anything was given,
+    `whole` whether all was.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, patience: float = PATIENCE) -> None:
         self._limit = limit
+        self._patience = patience
         # Asked once: there is news with every event.
         self._loop = asyncio.get_running_loop()
         self._start: Message = {}
@@ -83,18 +90,25 @@ class Tape:
             # Nobody may be there to wait for.
             await asyncio.sleep(0)
         while self.torn and len(self._data) > PIECE and not self._closed:
-            await self._news()
+            late = self._loop.call_later(self._patience, self._leave_behind)
+            try:
+                await self._news()
+            finally:
+                late.cancel()
 
     async def play(self, send: Send) -> None:
         """Send the answer, and return when the tape is closed.
 
-        A torn tape has lost its beginning: ask `torn` before.
+        A torn tape has lost its beginning: ask `torn` before. Raises `BrokenResponseError` in one
+        that was left behind.
         """
         reader = object()
         position = self._readers[reader] = 0
         begun = ended = False
         try:
             while True:
+                if reader not in self._readers:
+                    raise BrokenResponseError("a client took nothing while others waited for it")
                 if self.begun and not begun:
                     begun = True
                     await send(self._start)
@@ -114,10 +128,19 @@ class Tape:
                 else:
                     await self._news()
         finally:
-            del self._readers[reader]
+            self._readers.pop(reader, None)
             if self.torn:
                 self._let_go()
                 self._wake()
+
+    def _leave_behind(self) -> None:
+        """Let the slowest go, if anybody is further."""
+        positions = self._readers.values()
+        slowest = min(positions, default=0)
+        if slowest < max(positions, default=0):
+            self._readers = {one: at for one, at in self._readers.items() if at > slowest}
+            self._let_go()
+        self._wake()
 
     def _let_go(self) -> None:
         if self.torn:
