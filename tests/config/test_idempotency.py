@@ -67,6 +67,8 @@ async def test_callers_without_keys_of_ours_are_told_apart_by_those_that_go_thro
         assert not await replayed(*shown)
         assert await replayed(*shown)
     assert await replayed()
+    # A session is not who it is of: its cookie changes between a call and its retry.
+    assert await replayed((b"cookie", b"session=2"))
 
 
 async def test_keys_are_looked_at_unless_that_is_switched_off() -> None:

@@ -19,7 +19,7 @@ KNOWN: dict[type, Any] = {RequestId: RequestId("req_1")}
 
 
 def flight(detach: float = 10.0) -> Flight:
-    return Flight(b"f", KNOWN, limit=1000, detach=detach)
+    return Flight(b"f", KNOWN, limit=1000, detach=detach, alone=lambda _flight: None)
 
 
 async def given(_landing: Landing) -> bool:

@@ -205,3 +205,34 @@ async def test_nothing_of_a_flight_stays(*, fails: bool) -> None:
         gc.enable()
     gc.collect()
     assert [ref() for ref in seen] == [None] * len(seen)
+
+
+def test_of_too_many_calls_that_nobody_waits_for_the_oldest_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("veneer.idempotency.flights.MAX_ALONE", 2)
+
+    async def main() -> None:
+        store = Watched()
+        stages = [Stage() for _ in range(4)]
+        apps = [Script(CHAT[0], stage, *CHAT[1:], headers=SSE) for stage in stages]
+        waiting = iter(apps)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await next(waiting)(scope, receive, send)
+
+        stack = layer(app, store=store, detach=600.0)
+        for number, stage in enumerate(stages):
+            leaving = keyed(key=(b"idempotency-key", b"%d" % number), stream=True)
+            async with running(stack, leaving) as call:
+                await stage.reached.wait()
+                leaving.disconnect.set()
+                await call
+        await asyncio.sleep(FAREWELL + 0.5)
+        assert [app.cancelled for app in apps] == [True, True, False, False]
+        for stage in stages[2:]:
+            stage.go.set()
+        await pause()
+        assert (len(store.recordings), nothing_left()) == (2, True)
+
+    virtual.run(main())

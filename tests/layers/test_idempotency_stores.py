@@ -282,3 +282,23 @@ def test_an_answer_that_is_not_kept_in_a_minute_is_given_up(
 
     virtual.run(main())
     assert "an answer could not be kept, and may be made again" in caplog.text
+
+
+def test_only_so_many_answers_wait_for_a_store_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("veneer.idempotency.flights.MAX_LATE", 2)
+
+    async def main() -> None:
+        store = Watched()
+        store.away = {"commit"}
+        stack = layer(Counted(lambda: whole(ANSWER)), store=store)
+        for number in range(3):
+            asked = keyed(key=(b"idempotency-key", b"%d" % number))
+            assert (await asked.run(stack)).body == ANSWER
+        assert "an answer could not be kept, and may be made again" in caplog.text
+        store.away = set()
+        await asyncio.sleep(5)
+        assert (len(store.recordings), nothing_left()) == (2, True)
+
+    virtual.run(main())

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.asgi import Exchange, Responder, http_scope, json_request, running
 from veneer import facts
+from veneer.client import ClientDisconnectedError
 from veneer.errors import BrokenResponseError
 from veneer.facts import Relayed, Route, Usage
 from veneer.layers.headers import HeadersMiddleware
@@ -171,6 +172,16 @@ async def test_the_outcome_says_how_a_call_ended(
     await asyncio.wait({run})
     assert parsed(lines)["outcome"] == outcome
     assert run.cancelled() or (run.exception() is None) == (outcome == "complete")
+
+
+async def test_a_client_that_left_with_the_whole_answer_is_no_error(lines: list[str]) -> None:
+    async def linger(scope: Scope, receive: Receive, send: Send) -> None:
+        await Responder(b"{}")(scope, receive, send)
+        raise ClientDisconnectedError
+
+    with pytest.raises(ClientDisconnectedError):
+        await json_request(CHAT).run(stack(linger, format="json"))
+    assert parsed(lines)["outcome"] == "complete"
 
 
 async def test_a_client_that_left_is_told_from_an_app_that_broke(lines: list[str]) -> None:

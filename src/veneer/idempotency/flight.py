@@ -28,12 +28,18 @@ class Flight:
     `fingerprint` is what was asked. The app below is asked by `client` (the one that came first may
     leave) and has facts of its own, `facts`, which begin as those of the request that came first.
     `limit` (bytes) bounds the body that is kept, `detach` (seconds) how long the call goes on when
-    nobody follows. Those who follow a flight without an answer get `answer`. `recorded` is whether
-    the answer can be kept at all.
+    nobody follows; `alone` is called whenever that begins. Those who follow a flight without an
+    answer get `answer`. `recorded` is whether the answer can be kept at all.
     """
 
     def __init__(
-        self, fingerprint: bytes, known: dict[type, Any], *, limit: int, detach: float
+        self,
+        fingerprint: bytes,
+        known: dict[type, Any],
+        *,
+        limit: int,
+        detach: float,
+        alone: Callable[["Flight"], None],
     ) -> None:
         self.fingerprint = fingerprint
         # Nothing here refers to the flight: what it holds is to go when it is over.
@@ -43,6 +49,7 @@ class Flight:
         self.answer: ASGIApp | None = None
         self.recorded = True
         self._detach = detach
+        self._alone = alone
         self._tape = Tape(limit)
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -108,6 +115,7 @@ class Flight:
         finally:
             if self.can_be_found and not (self.has_followers or self._task is None):
                 self._in(self._detach, self.abandon)
+                self._alone(self)
         if self._failed:
             failure, self._failure = self._failure, None
             raise failure or BrokenResponseError("the call that was waited for has failed")

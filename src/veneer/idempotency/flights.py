@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 
 from starlette.types import ASGIApp, Scope
 
@@ -31,8 +29,13 @@ logger = logging.getLogger("veneer.idempotency")
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
 
-# How often an answer is tried to be kept that was given while the store was away: for a minute.
-LATE_TRIES = 120
+# For how many seconds an answer that was given while the store was away is tried to be kept, and
+# how many such answers at once.
+LATE = 60.0
+MAX_LATE = 64
+
+# How many calls may go on at once that nobody waits for.
+MAX_ALONE = 1000
 
 # Seconds in which calls that are still under way are given up when we stop.
 LAST_WORDS = 1.5
@@ -47,6 +50,9 @@ class Flights:
         self._rules = rules
         self._flights: dict[bytes, Flight] = {}
         self._running: set[asyncio.Task[None]] = set()
+        # Those that nobody followed when it was last looked, the longest first.
+        self._alone: dict[Flight, None] = {}
+        self._late = 0
 
     def find(self, key: bytes) -> Flight | None:
         """Return the flight that is to be answered for a key."""
@@ -74,7 +80,13 @@ class Flights:
         """Begin a flight with the request of this scope; `recorded` is whether to ask the store."""
         rules = self._rules
         known = scope[facts.SCOPE_KEY]
-        flight = Flight(fingerprint, known, limit=rules.max_answer, detach=rules.detach)
+        flight = Flight(
+            fingerprint,
+            known,
+            limit=rules.max_answer,
+            detach=rules.detach,
+            alone=self._left_alone,
+        )
         flight.recorded = recorded
         below = flight.client.replace_body(recordable(scope), body)
         below[facts.SCOPE_KEY] = flight.facts
@@ -102,8 +114,20 @@ class Flights:
 
     def _forget(self, key: bytes, flight: Flight, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
+        self._alone.pop(flight, None)
         if self._flights.get(key) is flight:
             del self._flights[key]
+
+    def _left_alone(self, flight: Flight) -> None:
+        """Let a call go on that nobody waits for, unless too many do: then end the oldest."""
+        self._alone.pop(flight, None)
+        self._alone[flight] = None
+        if len(self._alone) > MAX_ALONE:
+            oldest = next(iter(self._alone))
+            del self._alone[oldest]
+            if not oldest.has_followers:
+                logger.warning("more than %d calls go on without a client: one ends", MAX_ALONE)
+                oldest.abandon()
 
     async def _fly(self, flight: Flight, key: bytes, scope: Scope) -> None:
         """Come to an answer: the one that is kept, or else that of the app."""
@@ -176,15 +200,30 @@ class Flights:
             logger.warning("an answer cannot be kept at present: %s", error)
             flight.recorded = False
             lease.leave()
-            self._run_beside(self._keep_late(lease, recording))
+            self._keep_late(lease, recording)
             return True
         flight.answer = await self._others(key, flight.fingerprint)
         return False
 
-    async def _keep_late(self, lease: Lease, recording: Recording | None) -> None:
-        """Keep an answer that was given while the store was away, unless another was by then."""
+    def _keep_late(self, lease: Lease, recording: Recording | None) -> None:
+        """See to it that an answer is kept that was given while the store was away."""
+        if self._late >= MAX_LATE:
+            logger.error("an answer could not be kept, and may be made again")
+            return
+        self._late += 1
+        task = asyncio.get_running_loop().create_task(self._try_to_keep(lease, recording))
+        self._running.add(task)
+        task.add_done_callback(self._kept_late)
+
+    def _kept_late(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._late -= 1
+
+    async def _try_to_keep(self, lease: Lease, recording: Recording | None) -> None:
+        """Keep an answer when the store is back, unless another was kept by then."""
+        until = asyncio.get_running_loop().time() + LATE
         pause = FIRST_PAUSE
-        for _ in range(LATE_TRIES):
+        while asyncio.get_running_loop().time() < until:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
             try:
@@ -194,11 +233,6 @@ class Flights:
             logger.warning("an answer was kept late" if kept else "an answer was made again")
             return
         logger.error("an answer could not be kept, and may be made again")
-
-    def _run_beside(self, late: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(late)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
 
     async def _others(self, key: bytes, fingerprint: bytes) -> ASGIApp:
         """Return what answers in place of a call that another has taken over."""

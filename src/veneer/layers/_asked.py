@@ -19,6 +19,9 @@ from veneer.idempotency.rules import check_choices
 from veneer.operations import Body, Operation
 from veneer.wire import fields
 
+# What shows whose call it is where no key of ours is asked for; cookies change between retries.
+SHOWN = fields.CREDENTIALS - {b"cookie"}
+
 # Why a key is left unused, as its client is told.
 IGNORED = b"ignored"
 IGNORED_STREAMING = b"ignored_streaming"
@@ -95,7 +98,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
         if self.share == "all":
             # Where no key of ours is asked for, those of the upstream may go through: an answer is
             # for whoever showed the same.
-            shown = ((n, v) for n, v in scope["headers"] if n in fields.CREDENTIALS)
+            shown = ((n, v) for n, v in scope["headers"] if n in SHOWN)
             return "all", _digest(
                 *(part.decode("latin-1") for pair in shown for part in pair)
             ).hex()

@@ -2,9 +2,9 @@
 
 Answers 400 for what is no key, 422 for one that was used for another request, 409 for one whose
 call still runs (by option) or whose answer was too large to keep, 413 for a body too large to be
-compared, 503 while nobody can tell. Reads `Principal`; writes `Replayed`. The call runs in a task
-of its own below, so what stands below belongs to the call, and what stands above to each client:
-limits on requests stand above, whatever counts tokens or money below.
+compared, 503 while nobody can tell. Reads `Principal`; writes `Call` and `Replayed`. The call runs
+in a task of its own below, so what stands below belongs to the call, and what stands above to each
+client: limits on requests stand above, whatever counts tokens or money below.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
+from veneer.call import Call
 from veneer.client import client_of
 from veneer.dialects import OPENAI, Dialect
 from veneer.errors import Error
@@ -54,7 +55,7 @@ class IdempotencyMiddleware(Layer):
     Raises ValueError for options that cannot be.
     """
 
-    writes = (Replayed,)
+    writes = (Call, Replayed)
 
     def __init__(  # noqa: PLR0913 - each is a setting with a name, and all have a default
         self,

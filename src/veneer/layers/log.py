@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
 from veneer.call import Call
-from veneer.client import Client
+from veneer.client import Client, ClientDisconnectedError
 from veneer.errors import BrokenResponseError
 from veneer.facts import Relayed, Replayed, RequestId, Route, Usage
 from veneer.layer import Layer
@@ -207,7 +207,8 @@ class _Seen:
 
 def _outcome(seen: _Seen, client: Client | None, relayed: Relayed | None) -> str:
     whole = seen.ended and (relayed is None or relayed.complete)
-    if whole and seen.raised is None:
+    # Who has had all of it may leave before the call has returned.
+    if whole and (seen.raised is None or issubclass(seen.raised, ClientDisconnectedError)):
         outcome = "complete"
     elif not seen.ended and client is not None and client.disconnected:
         outcome = "client_disconnected"
