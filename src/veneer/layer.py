@@ -40,6 +40,11 @@ class Layer:
             self._lifetime = Lifetime(self.lifespan)
         check_below(self, provides)
 
+    @property
+    def under_way(self) -> int:
+        """How many calls it runs in tasks of their own, which whoever stops it may let end."""
+        return 0
+
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return a context that is open while the layer is in use."""
         return nullcontext()

@@ -12,6 +12,7 @@ from veneer.cli.logs import is_no_cut
 from veneer.cli.server import Server
 from veneer.config import Config, parse
 from veneer.errors import BrokenResponseError
+from veneer.layer import Layer
 from veneer.layers.health import HealthMiddleware
 
 
@@ -76,3 +77,27 @@ def test_only_what_was_not_meant_is_logged_as_an_error(
 ) -> None:
     record = logging.LogRecord("x", 40, "", 0, "", (), (type(error), error, None))
     assert is_no_cut(record) is logged
+
+
+async def test_calls_that_no_client_waits_for_are_let_end_within_the_grace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Detached(Layer):
+        """A layer with a call that ends when it has been looked at a few times."""
+
+        looks = 0
+
+        @property
+        def under_way(self) -> int:
+            """Count the looks."""
+            self.looks += 1
+            return 3 - self.looks
+
+    monkeypatch.setattr(server, "FAREWELL", 0.01)
+    monkeypatch.setattr(server, "POLL", 0.001)
+    layer = Detached(Responder())
+    stopping = Server(HealthMiddleware(layer), parse({"serve": {"grace": 20}}))
+    stopping.servers = []
+    stopping.lifespan = Lifespan()
+    await stopping.shutdown()
+    assert layer.looks == 3

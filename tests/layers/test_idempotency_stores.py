@@ -267,6 +267,23 @@ def test_an_answer_that_cannot_be_kept_at_once_is_given_and_kept_when_the_store_
     assert texts[-1] == "an answer was kept late"
 
 
+def test_the_key_of_an_answer_that_waits_to_be_kept_stays_taken_beyond_its_lease() -> None:
+    async def main() -> None:
+        store = Watched()
+        store.away = {"commit"}
+        app = Counted(lambda: whole(ANSWER))
+        stack = layer(app, store=store, lease=3.0)
+        assert (await keyed().run(stack)).body == ANSWER
+        await asyncio.sleep(20)
+        async with running(stack, keyed()) as again:
+            await asyncio.sleep(10)
+            store.away = set()
+            assert (await again).header("idempotent-replayed") == "true"
+        assert app.calls == 1
+
+    virtual.run(main())
+
+
 def test_an_answer_that_is_not_kept_in_a_minute_is_given_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -17,7 +17,9 @@ import uvicorn
 from veneer.cli.protocol import BoundedProtocol, HeadBounds
 from veneer.config import Config
 from veneer.config.build import dialect_of
+from veneer.layer import Layer
 from veneer.layers.health import HealthMiddleware
+from veneer.wiring import chain
 
 logger = logging.getLogger("veneer.server")
 
@@ -83,6 +85,7 @@ class Server(uvicorn.Server):
             )
         )
         self._app = app
+        self._layers = [part for part in chain(app) if isinstance(part, Layer)]
         self._drain = config.serve.drain
         self._grace = config.serve.grace
         self._control = control
@@ -104,7 +107,7 @@ class Server(uvicorn.Server):
             listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        await self._wait(self._grace, until=self._is_quiet)
+        await self._wait(self._grace, until=self._is_done)
         tasks = set(self.server_state.tasks)
         if tasks:
             logger.warning("ending %d calls that are still under way", len(tasks))
@@ -119,6 +122,10 @@ class Server(uvicorn.Server):
                 await self.lifespan.shutdown()
         except TimeoutError:
             logger.warning("the layers did not close in %s s", FAREWELL)
+
+    def _is_done(self) -> bool:
+        """Whether no call is under way any more, those without a client included."""
+        return self._is_quiet() and not any(layer.under_way for layer in self._layers)
 
     def _is_quiet(self) -> bool:
         return not (self.server_state.tasks or self.server_state.connections)

@@ -54,6 +54,11 @@ class Flights:
         self._alone: dict[Flight, None] = {}
         self._late = 0
 
+    @property
+    def under_way(self) -> int:
+        """How many calls are being run, or kept."""
+        return len(self._running)
+
     def find(self, key: bytes) -> Flight | None:
         """Return the flight that is to be answered for a key."""
         flight = self._flights.get(key)
@@ -229,6 +234,8 @@ class Flights:
             try:
                 kept = await lease.commit(recording, self._rules.ttl)
             except StoreUnavailableError:
+                # What is too large for it, or comes in the wrong moment, need not cost the claim.
+                await lease.prolong()
                 continue
             logger.warning("an answer was kept late" if kept else "an answer was made again")
             return

@@ -117,6 +117,13 @@ class Lease:
             logger.warning("a call was stopped for longer than its lease; nobody else has it")
         return regained
 
+    async def prolong(self) -> None:
+        """Renew the claim once, if the store can do that at present."""
+        try:
+            await self._renew()
+        except StoreUnavailableError as reason:
+            logger.debug("a lease could not be renewed: %s", reason)
+
     def _stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -93,6 +93,11 @@ class IdempotencyMiddleware(Layer):
         )
         self._flights = Flights(app, self._store, rules)
 
+    @property
+    def under_way(self) -> int:
+        """How many calls are being run, or kept, whether anybody waits for them or not."""
+        return self._flights.under_way
+
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Hold the store open; calls that are under way at the end are ended."""
