@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from veneer.breaker import Breaker
 from veneer.facts import Standing
-from veneer.limiters._breaker import Breaker
 from veneer.limiters._within import within
 from veneer.limiters.memory import MemoryLimiter
 from veneer.quotas.limiter import (
@@ -68,7 +68,12 @@ class Guarded:
         self._local = local
         self._clock = clock
         self._complain_at = -math.inf
-        self._breaker = Breaker(type(limiter).__name__, clock)
+        self._breaker = Breaker(
+            f"the limiter {type(limiter).__name__}",
+            meanwhile="each quota's on_failure decides",
+            logger=logger,
+            clock=clock,
+        )
 
     async def take(self, charges: Sequence[Charge], /) -> Decision:
         """Decide, and take what is admitted."""
@@ -83,10 +88,10 @@ class Guarded:
             self._complain(error)
         except (LimiterBusyError, TimeoutError) as error:
             self.failures += 1
-            self._breaker.stalled(attempt, error)
+            self._breaker.stalled(attempt, _reason(error))
         except LimiterUnavailableError as error:
             self.failures += 1
-            self._breaker.failed(attempt, error)
+            self._breaker.failed(attempt, _reason(error))
         else:
             self._breaker.succeeded(attempt)
             return decision
@@ -164,3 +169,10 @@ def _untouched(quota: Quota) -> Standing:
         remaining=quota.limit,
         reset=0.0,
     )
+
+
+def _reason(error: BaseException) -> str:
+    """Return the type of what went wrong; a limiter's own error says less than what led to it."""
+    if isinstance(error, LimiterUnavailableError) and error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__

@@ -3,10 +3,6 @@
 import logging
 from collections.abc import Callable
 
-from veneer.quotas.limiter import LimiterUnavailableError
-
-logger = logging.getLogger("veneer.limits")
-
 # Seconds in which nobody asks after a failure; they double with every attempt that fails again.
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
@@ -22,11 +18,21 @@ class Breaker:
     late or cut off among others that are not, they go on.
 
     Every attempt that `begin` allows is handed back to `end`, whatever became of it, after it was
-    said to have `succeeded` or `failed`, if it did either.
+    said to have `succeeded` or `failed`, if it did either. Each change is logged to `logger`,
+    once: `name` is who is asked, `meanwhile` what is so until that is back. `clock` gives seconds.
     """
 
-    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        meanwhile: str,
+        logger: logging.Logger,
+        clock: Callable[[], float],
+    ) -> None:
         self._name = name
+        self._meanwhile = meanwhile
+        self._logger = logger
         self._clock = clock
         self._away = False
         self._pause = 0.0
@@ -61,9 +67,9 @@ class Breaker:
         if attempt != self._era:
             return
         self._change(away=False)
-        logger.info("the limiter %s is back after %.1f s", self._name, self._clock() - self._since)
+        self._logger.info("%s is back after %.1f s", self._name, self._clock() - self._since)
 
-    def stalled(self, attempt: int, error: BaseException) -> None:
+    def stalled(self, attempt: int, reason: str) -> None:
         """Note that one was too busy to answer: a failure if that lasts, or ends a trial."""
         if attempt != self._era:
             return
@@ -72,9 +78,9 @@ class Breaker:
             self._stalled_in = attempt
             self._stalled_at = now
         elif self._away or now - self._stalled_at >= LONGEST_STALL:
-            self.failed(attempt, error)
+            self.failed(attempt, reason)
 
-    def failed(self, attempt: int, error: BaseException) -> None:
+    def failed(self, attempt: int, reason: str) -> None:
         """Have nobody ask for a while, if this tells that it is away."""
         if attempt != self._era:
             return
@@ -85,10 +91,8 @@ class Breaker:
             self._pause = FIRST_PAUSE
             self._since = now
             self._change(away=True)
-            logger.warning(
-                "the limiter %s is away (%s): until it is back, each quota's on_failure decides",
-                self._name,
-                _reason(error),
+            self._logger.warning(
+                "%s is away (%s): until it is back, %s", self._name, reason, self._meanwhile
             )
         self._ask_at = now + self._pause
 
@@ -96,10 +100,3 @@ class Breaker:
         self._away = away
         self._era += 1
         self._trying = False
-
-
-def _reason(error: BaseException) -> str:
-    """Return the type of what went wrong; a limiter's own error says less than what led to it."""
-    if isinstance(error, LimiterUnavailableError) and error.__cause__ is not None:
-        error = error.__cause__
-    return type(error).__name__
