@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from veneer.idempotency.guarded import GuardedStore
 from veneer.idempotency.memory import MemoryRecordingStore
 from veneer.idempotency.opening import open_recording_store
 
@@ -56,6 +57,23 @@ def test_no_part_of_a_url_that_may_be_a_password_is_shown(url: str) -> None:
 def test_a_timeout_is_positive(timeout: float) -> None:
     with pytest.raises(ValueError, match="positive number of seconds"):
         open_recording_store("memory://", timeout=timeout)
+
+
+@pytest.mark.parametrize("max_bytes", [0, -1])
+def test_a_bound_is_one_that_can_be(max_bytes: int, tmp_path: Path) -> None:
+    for url in ("memory://", f"sqlite:///{tmp_path}/recordings.db"):
+        with pytest.raises(ValueError, match="bytes"):
+            open_recording_store(url, max_bytes=max_bytes)
+
+
+def test_redis_has_a_bound_of_its_own() -> None:
+    with pytest.raises(ValueError, match=r"own maxmemory.*leave max_bytes out"):
+        open_recording_store("redis://host", max_bytes=2**30)
+
+
+def test_what_may_be_away_is_guarded(tmp_path: Path) -> None:
+    for url in (f"sqlite:///{tmp_path}/recordings.db", "redis://host"):
+        assert isinstance(open_recording_store(url), GuardedStore)
 
 
 def test_every_store_in_memory_is_a_new_one() -> None:

@@ -10,6 +10,8 @@ import msgspec
 
 from veneer.idempotency.store import Claim, Done, InFlight, Recording, StoreUnavailableError
 
+DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+
 # About what an entry takes besides what is in it, and each field of a recording, in bytes.
 ENTRY = 640
 FIELD = 160
@@ -47,7 +49,7 @@ class MemoryRecordingStore:
     def __init__(
         self,
         *,
-        max_bytes: int = 256 * 1024 * 1024,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         max_entries: int = 100_000,
         clock: Callable[[], float] = monotonic,
     ) -> None:

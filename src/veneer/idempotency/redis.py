@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from veneer.idempotency.store import Claim, Done, InFlight, Recording, StoreUnavailableError
+from veneer.idempotency.store import (
+    Claim,
+    Done,
+    InFlight,
+    Recording,
+    StoreUnavailableError,
+    UnreadableRecordingError,
+)
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
@@ -146,7 +153,7 @@ class RedisRecordingStore:
         try:
             known = self._head.decode(head)
         except msgspec.DecodeError as error:
-            raise StoreUnavailableError(
+            raise UnreadableRecordingError(
                 "Redis has a recording that cannot be read: was it written by another version?"
             ) from error
         return Done(fingerprint, Recording(known.status, known.headers, body))

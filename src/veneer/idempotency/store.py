@@ -10,6 +10,10 @@ class StoreUnavailableError(Exception):
     """The store does not answer, or can keep no more; the text is for the operator's log."""
 
 
+class UnreadableRecordingError(StoreUnavailableError):
+    """The store answers, but what it has for this one key cannot be read."""
+
+
 class Recording(msgspec.Struct, frozen=True):
     """A whole answer, as it is to be replayed."""
 
