@@ -13,9 +13,11 @@ from veneer import ConfigurationError, IdempotencyMiddleware, Stack
 from veneer.cli.shared import shared_by_workers
 from veneer.config import Config, build, parse
 from veneer.config.idempotency_tables import IdempotencyTable
+from veneer.idempotency.guarded import GuardedStore
 from veneer.idempotency.memory import MemoryRecordingStore
 from veneer.idempotency.redis import RedisRecordingStore
 from veneer.idempotency.sqlite import SqliteRecordingStore
+from veneer.idempotency.store import Claim, Recording, RecordingStore
 from veneer.wiring import chain
 
 ANSWER = b'{"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}'
@@ -34,10 +36,12 @@ def layer_of(stack: Stack) -> IdempotencyMiddleware | None:
     return found[0] if found else None
 
 
-def store_of(stack: Stack) -> object:
+def store_of(stack: Stack) -> RecordingStore:
+    """Return the store itself, without the guard before it."""
     layer = layer_of(stack)
     assert layer is not None
-    return layer._store
+    store = layer._store
+    return store._store if isinstance(store, GuardedStore) else store
 
 
 async def ask(stack: Stack, name: bytes = KEY[0], **body: Any) -> Exchange:
@@ -83,7 +87,7 @@ def test_defaults_are_those_of_the_layer() -> None:
     parameters = inspect.signature(IdempotencyMiddleware).parameters
     options = msgspec.structs.asdict(IdempotencyTable())
     assert tuple(options.pop("names")) == parameters["names"].default
-    for option in options.keys() - {"enabled", "timeout"}:
+    for option in options.keys() - {"enabled", "timeout", "max_total"}:
         assert options[option] == parameters[option].default, option
 
 
@@ -106,6 +110,23 @@ def test_a_url_says_where_answers_are_kept(tmp_path: Path, monkeypatch: pytest.M
     for url, kind in kinds.items():
         assert type(store_of(built(store=url))) is kind
     assert type(store_of(built())) is MemoryRecordingStore
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_the_oldest_answers_go_where_all_together_are_too_large(
+    kind: str, tmp_path: Path
+) -> None:
+    urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/answers.db"}
+    store = store_of(built(store=urls[kind], max_total=2**20))
+    answer = Recording(200, (), bytes(400_000))
+    async with store.lifespan():
+        for number in range(4):
+            key = bytes([number]) * 20
+            claim = await store.claim(key, b"f" * 20, 30.0)
+            assert isinstance(claim, Claim)
+            assert await store.commit(key, claim.token, answer, 3600.0)
+        found = [await store.look(bytes([number]) * 20) is not None for number in range(4)]
+    assert found == [False, False, True, True]
 
 
 def test_several_workers_keep_answers_together() -> None:
@@ -132,6 +153,11 @@ def test_several_workers_keep_answers_together() -> None:
         ({"lease": 0.5}, "[idempotency] lease must be"),
         ({"ttl": 0}, "[idempotency] ttl must be"),
         ({"detach": -1}, "[idempotency] detach must be"),
+        ({"max_total": 1000}, "[idempotency] max_total must be"),
+        (
+            {"max_total": 2**20, "store": "valkeys://host"},
+            "[idempotency] max_total: Redis bounds what it keeps by its own maxmemory",
+        ),
         ({"time": 1}, "[idempotency] has no 'time'"),
     ],
 )

@@ -8,6 +8,7 @@ from veneer.config.idempotency_tables import IdempotencyTable
 from veneer.config.store_url import read_store_url
 from veneer.idempotency.opening import open_recording_store
 from veneer.idempotency.store import RecordingStore
+from veneer.store_urls import REDIS
 from veneer.wiring import ConfigurationError
 
 MEMORY = "memory://"
@@ -24,7 +25,7 @@ def build_idempotency(
     if not table.enabled:
         return None
     options = msgspec.structs.asdict(table)
-    for name in ("enabled", "timeout"):
+    for name in ("enabled", "timeout", "max_total"):
         del options[name]
     if not has_keys:
         options["share"] = "all"
@@ -38,7 +39,12 @@ def _store(table: IdempotencyTable, *, several: bool) -> RecordingStore:
             "[idempotency] store: in memory, several workers would each keep their own answers: "
             "give sqlite:///file or redis://host."
         )
+    if table.max_total is not None and url.partition("://")[0] in REDIS:
+        raise ConfigurationError(
+            "[idempotency] max_total: Redis bounds what it keeps by its own maxmemory: leave it "
+            "out."
+        )
     try:
-        return open_recording_store(url, timeout=table.timeout)
+        return open_recording_store(url, timeout=table.timeout, max_bytes=table.max_total)
     except ValueError as error:
         raise ConfigurationError(f"[idempotency] store: {error}") from error

@@ -77,6 +77,13 @@ class IdempotencyTable(Table, frozen=True):
     max_answer: Annotated[
         Count, Meta(description="Bytes of an answer that are kept; a larger one is not replayed.")
     ] = 16 * 1024 * 1024
+    max_total: Annotated[
+        Annotated[int, Meta(ge=1048576, le=9007199254740992)] | None,
+        Meta(
+            description="Bytes that all answers together may have; the oldest go first. Left out: "
+            "256 MiB in memory, 1 GiB in SQLite. Not for Redis, which has its own `maxmemory`."
+        ),
+    ] = None
     on_failure: Annotated[
         Literal["open", "closed"],
         Meta(
