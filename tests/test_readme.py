@@ -14,6 +14,7 @@ from tests.asgi import json_request
 from veneer.cli.arguments import parser
 from veneer.cli.shared import shared_by_workers
 from veneer.config import build, parse
+from veneer.lifetime import lifespan
 
 CI = Path(__file__).parent.parent / ".ci" / "run"
 
@@ -51,6 +52,20 @@ async def test_the_limits_shown_are_held() -> None:
         async with asyncio.timeout(10):
             await exchange.run(app)
         assert exchange.header("x-ratelimit-limit-requests") == limit
+
+
+async def test_the_keys_shown_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    [code] = [block for block in readme.blocks("python") if "open_recording_store" in block]
+    app = run(code)
+    for key, statuses in ((b"two words", (400,)), (b"word", (502, 504))):
+        exchange = json_request({"model": "m"}, headers=[(b"idempotency-key", key)])
+        async with asyncio.timeout(10), lifespan(app):
+            await exchange.run(app)
+        assert exchange.status in statuses
+    assert (tmp_path / "answers.db").exists()
 
 
 async def test_the_prices_shown_are_charged() -> None:
