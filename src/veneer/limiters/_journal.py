@@ -37,9 +37,7 @@ class Journal:
         begin, mapped = self._begin, self._map
         end = begin + _LENGTH.size + len(body)
         if end - begin > self._room:
-            raise LimiterFullError(
-                "One request has more limits than can be counted at once."
-            )
+            raise LimiterFullError("One request has more limits than can be counted at once.")
         mapped[begin:end] = _LENGTH.pack(len(body)) + body
         mapped[self._valid] = 1
         for at, data in writes.items():
