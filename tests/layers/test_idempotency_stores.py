@@ -304,7 +304,7 @@ def test_an_answer_that_is_not_kept_in_a_minute_is_given_up(
 def test_only_so_many_answers_wait_for_a_store_that_is_away(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("veneer.idempotency.flights.MAX_LATE", 2)
+    monkeypatch.setattr("veneer.idempotency.late.MAX_WAITING", 2)
 
     async def main() -> None:
         store = Watched()

@@ -10,6 +10,7 @@ from veneer import facts
 from veneer.client import ClientDisconnectedError
 from veneer.errors import BrokenResponseError, Error
 from veneer.idempotency.flight import Flight
+from veneer.idempotency.late import Late
 from veneer.idempotency.lease import Lease
 from veneer.idempotency.recorder import Landing, recordable
 from veneer.idempotency.replay import IN_FLIGHT, MISMATCH, NOT_KEPT, UNAVAILABLE, Replay
@@ -29,11 +30,6 @@ logger = logging.getLogger("veneer.idempotency")
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
 
-# For how many seconds an answer that was given while the store was away is tried to be kept, and
-# how many such answers at once.
-LATE = 60.0
-MAX_LATE = 64
-
 # How many calls may go on at once that nobody waits for.
 MAX_ALONE = 1000
 
@@ -52,12 +48,12 @@ class Flights:
         self._running: set[asyncio.Task[None]] = set()
         # Those that nobody followed when it was last looked, the longest first.
         self._alone: dict[Flight, None] = {}
-        self._late = 0
+        self._late = Late(rules.ttl)
 
     @property
     def under_way(self) -> int:
         """How many calls are being run, or kept."""
-        return len(self._running)
+        return len(self._running) + self._late.waiting
 
     def find(self, key: bytes) -> Flight | None:
         """Return the flight that is to be answered for a key."""
@@ -111,7 +107,7 @@ class Flights:
 
     async def close(self) -> None:
         """End the flights that are still under way."""
-        running = self._running.copy()
+        running = self._running | self._late.tasks
         for task in running:
             task.cancel()
         if running:
@@ -205,41 +201,10 @@ class Flights:
             logger.warning("an answer cannot be kept at present: %s", error)
             flight.recorded = False
             lease.leave()
-            self._keep_late(lease, recording)
+            self._late.keep(lease, recording)
             return True
         flight.answer = await self._others(key, flight.fingerprint)
         return False
-
-    def _keep_late(self, lease: Lease, recording: Recording | None) -> None:
-        """See to it that an answer is kept that was given while the store was away."""
-        if self._late >= MAX_LATE:
-            logger.error("an answer could not be kept, and may be made again")
-            return
-        self._late += 1
-        task = asyncio.get_running_loop().create_task(self._try_to_keep(lease, recording))
-        self._running.add(task)
-        task.add_done_callback(self._kept_late)
-
-    def _kept_late(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        self._late -= 1
-
-    async def _try_to_keep(self, lease: Lease, recording: Recording | None) -> None:
-        """Keep an answer when the store is back, unless another was kept by then."""
-        until = asyncio.get_running_loop().time() + LATE
-        pause = FIRST_PAUSE
-        while asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-            try:
-                kept = await lease.commit(recording, self._rules.ttl)
-            except StoreUnavailableError:
-                # What is too large for it, or comes in the wrong moment, need not cost the claim.
-                await lease.prolong()
-                continue
-            logger.warning("an answer was kept late" if kept else "an answer was made again")
-            return
-        logger.error("an answer could not be kept, and may be made again")
 
     async def _others(self, key: bytes, fingerprint: bytes) -> ASGIApp:
         """Return what answers in place of a call that another has taken over."""
