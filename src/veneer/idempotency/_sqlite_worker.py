@@ -59,6 +59,8 @@ class Worker:
     def __init__(self, path: Path, open_entries: Callable[[sqlite3.Connection], Entries]) -> None:
         self._file = HeldFile(path, lambda path: open_entries(open_file(path, FORMAT)))
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        # Those for which the file was locked. What is being done does not count: who has just been
+        # answered may ask again before this thread goes on.
         self._waiting = 0
         self._complaint = ""
         self._ended: asyncio.Future[Any] | None = None
@@ -88,7 +90,6 @@ class Worker:
         try:
             while jobs or not stopping:
                 stopping = self._take(jobs) or stopping
-                self._waiting = len(jobs)
                 with self._file.using:
                     jobs = self._do(jobs)
                 self._waiting = len(jobs)
