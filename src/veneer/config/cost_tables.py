@@ -2,12 +2,9 @@
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from veneer.config.table import STORE, Amount, Count, Name, Table
-
-_Threshold = Annotated[float, Meta(gt=0, le=1)]
 
 
 class CostTable(Table, frozen=True):
@@ -81,10 +78,6 @@ class BudgetTable(Table, frozen=True):
             "fewer, the last.",
         ),
     ] = 1
-    soft: Annotated[
-        list[_Threshold],
-        Meta(description="Fractions of the limit whose crossing is to be told."),
-    ] = msgspec.field(default_factory=list)
     disclosed: Annotated[bool, Meta(description="Callers may see the amounts of this budget.")] = (
         False
     )
