@@ -21,7 +21,7 @@ from time import perf_counter, process_time, time
 from rig.results import Bar, Column, Result, alternate, main
 
 from veneer.facts import Usage
-from veneer.ledger.entry import Account, Exhausted, Hold, Settlement
+from veneer.ledger.entry import Account, Balance, Exhausted, Hold, Settlement
 from veneer.ledger.ledger import Ledger
 from veneer.ledger.memory import MemoryLedger
 from veneer.ledger.sqlite import SqliteLedger
@@ -50,10 +50,10 @@ LABELS = {
 class Nothing:
     """Keeps nothing: what a call takes without a ledger."""
 
-    async def hold(self, _: Hold, /) -> Exhausted | None:
+    async def hold(self, _: Hold, /) -> tuple[Balance, ...]:
         """Admit everything, in the next turn of the loop, as whoever writes would."""
         await asyncio.sleep(0)
-        return None
+        return ()
 
     async def settle(self, _: Settlement, /) -> None:
         """Do nothing."""
@@ -77,8 +77,8 @@ async def calls(ledger: Ledger | Nothing, times: int) -> list[float]:
             model="gpt-4o-mini",
         )
         began = perf_counter()
-        if await ledger.hold(hold) is not None:
-            raise RuntimeError("a budget is exhausted that cannot be")
+        if isinstance(await ledger.hold(hold), Exhausted):
+            raise SystemExit("a budget is exhausted that cannot be")
         waited.append(perf_counter() - began)
         await ledger.settle(
             Settlement(

@@ -10,8 +10,7 @@ from veneer.budgets.accounts import Accounts
 from veneer.budgets.policy import BudgetPolicy
 from veneer.call import Call
 from veneer.facts import BudgetStanding, Principal
-from veneer.ledger.entry import Account, Exhausted
-from veneer.ledger.ledger import Balance
+from veneer.ledger.entry import Account, Balance, Exhausted
 from veneer.prices.money import DOLLAR
 
 AT = 1_700_000_000.5

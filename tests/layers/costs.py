@@ -16,8 +16,8 @@ from veneer.call import Call
 from veneer.facts import Principal
 from veneer.layers.cost import CostMiddleware
 from veneer.layers.relay import RelayMiddleware
-from veneer.ledger.entry import Account, Entry, Exhausted, Hold, Settlement
-from veneer.ledger.ledger import Balance, LedgerUnavailableError
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Settlement
+from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 from veneer.ledger.memory import MemoryLedger
 from veneer.prices.book import PriceBook
 from veneer.prices.money import DOLLAR
@@ -60,15 +60,15 @@ class Watched:
         self.holds: list[Hold] = []
         self.settled: list[Settlement] = []
 
-    async def hold(self, hold: Hold, /) -> Exhausted | None:
+    async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
         """Hold."""
         if self.slow:
             await asyncio.sleep(0)
         if self.away:
             raise LedgerUnavailableError("the disk /secret is gone")
-        refused = await self.ledger.hold(hold)
-        if refused is not None:
-            return refused
+        answer = await self.ledger.hold(hold)
+        if isinstance(answer, Exhausted):
+            return answer
         if self.slow:
             try:
                 await asyncio.sleep(0)
@@ -77,7 +77,7 @@ class Watched:
                 await self.ledger.settle(end)
                 raise
         self.holds.append(hold)
-        return None
+        return answer
 
     async def settle(self, settlement: Settlement, /) -> None:
         """Settle; AssertionError for what was settled before, or is not held."""
@@ -87,6 +87,10 @@ class Watched:
         await self.ledger.settle(settlement)
         if self.full:
             await asyncio.Event().wait()
+
+    def watch(self, watcher: Watcher, /) -> None:
+        """Have settlements told."""
+        self.ledger.watch(watcher)
 
     async def balances(self, accounts: Sequence[Account], /) -> list[Balance]:
         """Tell."""

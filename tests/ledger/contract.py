@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from veneer.facts import Usage
-from veneer.ledger.entry import Account, Entry, Exhausted, Hold, Settlement
-from veneer.ledger.ledger import Balance, Ledger
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
+from veneer.ledger.ledger import Ledger
 from veneer.prices.money import MOST
 
 TEAM = Account("team", ("team", "a"), 0, None, 100)
@@ -49,6 +49,11 @@ def end(held: Hold, total: int, **more: object) -> Settlement:
     return msgspec.convert({"call": held.call, "total": total, **given}, Settlement)
 
 
+async def admits(ledger: Ledger, held: Hold) -> bool:
+    """Hold; whether that was admitted."""
+    return not isinstance(await ledger.hold(held), Exhausted)
+
+
 async def standing(ledger: Ledger, *accounts: Account) -> list[tuple[int, int]]:
     """Return what is spent and held on accounts."""
     return [(each.spent, each.held) for each in await ledger.balances(accounts)]
@@ -74,13 +79,41 @@ async def settled(ledger: Ledger, settlement: Settlement) -> Entry:
 
 async def test_what_is_held_and_spent_is_counted_on_every_account(setting: Setting) -> None:
     held = hold(40, TEAM, KEY, COUNTED)
-    assert await setting.ledger.hold(held) is None
+    assert await admits(setting.ledger, held)
     for ledger in (setting.ledger, setting.sibling):
         assert await standing(ledger, TEAM, KEY, COUNTED) == [(0, 40)] * 3
 
     await settled(setting.ledger, end(held, 15))
     for ledger in (setting.ledger, setting.sibling):
         assert await standing(ledger, KEY, TEAM, COUNTED) == [(15, 0)] * 3
+
+
+async def test_a_hold_tells_how_its_accounts_stand_with_it(setting: Setting) -> None:
+    first = hold(30, TEAM, COUNTED)
+    await setting.ledger.hold(first)
+    await settled(setting.ledger, end(first, 5))
+    assert await setting.sibling.hold(hold(10, KEY, TEAM)) == (
+        Balance(KEY, 0, 10),
+        Balance(TEAM, 5, 10),
+    )
+    assert await setting.ledger.hold(hold(1)) == ()
+
+
+async def test_what_accounts_with_limits_are_moved_by_is_told_once_to_who_settles(
+    setting: Setting,
+) -> None:
+    told: list[Moved] = []
+    setting.ledger.watch(told.extend)
+    costs = [3, 0, 4]
+    for cost in costs:
+        held = hold(10, TEAM, COUNTED)
+        await setting.ledger.hold(held)
+        await settled(setting.ledger, end(held, cost))
+        await setting.ledger.settle(end(held, cost))
+    late = hold(10, TEAM)
+    await settled(setting.ledger, end(late, 5, hold=late))
+    await setting.ledger.balances([TEAM])
+    assert told == [Moved(TEAM, 0, 3), Moved(TEAM, 3, 7), Moved(TEAM, 7, 12)]
 
 
 async def test_a_hold_that_does_not_fit_is_refused_with_the_account_and_writes_nothing(
@@ -93,13 +126,13 @@ async def test_a_hold_that_does_not_fit_is_refused_with_the_account_and_writes_n
     assert await setting.sibling.hold(hold(51, TEAM)) == Exhausted(TEAM, 0, 50)
     assert await setting.sibling.find(refused.call) is None
     assert await standing(setting.ledger, TEAM, KEY) == [(0, 50)] * 2
-    assert await setting.sibling.hold(hold(10, TEAM, KEY)) is None
+    assert await admits(setting.sibling, hold(10, TEAM, KEY))
 
 
 async def test_of_holds_at_the_same_time_as_many_are_admitted_as_fit(setting: Setting) -> None:
     ledgers = [setting.ledger, setting.sibling]
     answers = await asyncio.gather(*(ledgers[n % 2].hold(hold(7, TEAM)) for n in range(60)))
-    assert answers.count(None) == 14
+    assert sum(not isinstance(answer, Exhausted) for answer in answers) == 14
     assert await standing(setting.ledger, TEAM) == [(0, 98)]
 
 
@@ -108,7 +141,7 @@ async def test_a_limit_that_is_changed_holds_for_the_next(setting: Setting) -> N
     lower = msgspec.structs.replace(TEAM, limit=50)
     higher = msgspec.structs.replace(TEAM, limit=200)
     assert await setting.ledger.hold(hold(1, lower)) == Exhausted(lower, 0, 90)
-    assert await setting.ledger.hold(hold(110, higher)) is None
+    assert await admits(setting.ledger, hold(110, higher))
     assert await standing(setting.ledger, TEAM) == [(0, 200)]
 
 
@@ -116,13 +149,13 @@ async def test_periods_and_partitions_are_accounts_of_their_own(setting: Setting
     later = msgspec.structs.replace(KEY, starts=7200, ends=10800)
     other = msgspec.structs.replace(KEY, partition=("key", "l"))
     for account in (KEY, later, other):
-        assert await setting.ledger.hold(hold(60, account)) is None
+        assert await admits(setting.ledger, hold(60, account))
     assert await standing(setting.ledger, KEY, later, other) == [(0, 60)] * 3
 
 
 async def test_an_account_that_is_named_twice_is_counted_once(setting: Setting) -> None:
     held = hold(10, TEAM, TEAM)
-    assert await setting.ledger.hold(held) is None
+    assert await admits(setting.ledger, held)
     assert await standing(setting.ledger, TEAM) == [(0, 10)]
     await settled(setting.ledger, end(held, 5))
     assert await standing(setting.ledger, TEAM) == [(5, 0)]
@@ -186,9 +219,9 @@ async def test_a_second_hold_of_a_call_is_an_error_and_no_harm_to_others(setting
         setting.ledger.hold(hold(2, TEAM)),
         return_exceptions=True,
     )
-    assert outcomes[0] is None
+    assert isinstance(outcomes[0], tuple)
     assert isinstance(outcomes[1], ValueError)
-    assert outcomes[2] is None
+    assert isinstance(outcomes[2], tuple)
     assert await standing(setting.ledger, TEAM) == [(0, 13)]
 
 
@@ -276,7 +309,7 @@ async def test_texts_and_numbers_that_no_database_takes_are_mended(setting: Sett
         tags=(bad, "y") * 1000,
         at=math.nan,
     )
-    assert await setting.ledger.hold(held) is None
+    assert await admits(setting.ledger, held)
     usage = Usage(input_tokens=-1, output_tokens=2**70, seconds=math.inf)
     settlement = msgspec.structs.replace(
         Settlement(call=held.call, state="completed", at=math.inf),
@@ -338,7 +371,7 @@ async def test_a_hold_whose_caller_is_cancelled_holds_nothing(setting: Setting) 
             await asyncio.sleep(0.0002)
         task.cancel()
         (outcome,) = await asyncio.gather(task, return_exceptions=True)
-        if outcome is None:
+        if isinstance(outcome, tuple):
             await setting.ledger.settle(end(held, 0))
     await comes_to(setting.ledger, TEAM, (0, 0))
 

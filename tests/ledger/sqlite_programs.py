@@ -11,8 +11,8 @@ import random
 import signal
 import sys
 
-from tests.ledger.contract import COUNTED, TEAM, comes_to, end, hold
-from veneer.ledger.entry import Account
+from tests.ledger.contract import COUNTED, TEAM, admits, comes_to, end, hold
+from veneer.ledger.entry import Account, Exhausted
 from veneer.ledger.sqlite import SqliteLedger
 
 BUDGET = Account("budget", ("everybody",), 0, None, 10_000)
@@ -36,7 +36,7 @@ async def spend(path: str) -> None:
             amount = random.randint(1, 200)  # noqa: S311 - any amount will do
             held = hold(amount, BUDGET, COUNTED, call=os.urandom(8).hex())
             refused = await ledger.hold(held)
-            if refused is not None:
+            if isinstance(refused, Exhausted):
                 if refused.spent + refused.held > 10_000 or refused.account != BUDGET:
                     raise RuntimeError(f"{refused}")
                 refusals += 1
@@ -90,7 +90,7 @@ def fork(path: str) -> None:
 
     async def call(name: str) -> None:
         held = hold(1, COUNTED, call=name)
-        if await ledger.hold(held) is not None:
+        if not await admits(ledger, held):
             raise RuntimeError("there is no limit")
         async with ledger.lifespan():
             await ledger.settle(end(held, 1))

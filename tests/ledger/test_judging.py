@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veneer.ledger.entry import Account, Exhausted, State
-from veneer.ledger.judging import Judge, Row, Totals
+from veneer.ledger.entry import Account, Balance, Exhausted, Moved, State
+from veneer.ledger.judging import Judge, Limits, Row, Totals
 
 NAMES = ("a", "b", "c")
 AMOUNTS = st.integers(0, 40) | st.integers(0, 10**18)
@@ -52,8 +52,8 @@ def test_what_is_admitted_fits_and_sums_are_those_of_the_rows(steps: list[Held |
                 limit is None or spent(rows, name) + held(rows, name) + step.amount <= limit
                 for name, limit in step.limits.items()
             )
-            assert (refused is None) == fits
-            if refused is None:
+            assert (not isinstance(refused, Exhausted)) == fits
+            if fits:
                 rows.append(row)
             else:
                 assert msgspec.json.encode(judge.totals) == before
@@ -86,8 +86,30 @@ def test_the_first_account_without_room_is_told_and_none_is_touched() -> None:
 
 def test_what_is_full_to_the_last_picodollar_is_not_over() -> None:
     judge = Judge({"a": Totals(60, 30)})
-    assert judge.admit(Row("held", 10, 0, ("a",)), [account("a", 100)], ("a",)) is None
-    assert judge.admit(Row("held", 1, 0, ("a",)), [account("a", 100)], ("a",)) is not None
+    full = account("a", 100)
+    assert judge.admit(Row("held", 10, 0, ("a",)), [full], ("a",)) == (Balance(full, 60, 40),)
+    assert judge.admit(Row("held", 1, 0, ("a",)), [full], ("a",)) == Exhausted(full, 60, 40)
+
+
+def test_an_operators_limit_goes_before_that_of_a_hold_and_may_lift_it() -> None:
+    limits: Limits = {("a", ("a",)): 20, ("b", ("b",)): None}
+    judge = Judge({"a": Totals(), "b": Totals(10, 0)}, limits)
+    accounts = [account("a", 5), account("b", 10)]
+    higher, lifted = account("a", 20), account("b", None)
+    assert judge.admit(Row("held", 20, 0, ("a", "b")), accounts, ("a", "b")) == (
+        Balance(higher, 0, 20),
+        Balance(lifted, 10, 20),
+    )
+    assert judge.admit(Row("held", 1, 0, ("a",)), accounts[:1], ("a",)) == Exhausted(higher, 0, 20)
+
+
+def test_what_is_told_has_the_limit_that_counts_when_it_is_settled() -> None:
+    judge = Judge({"a": Totals()}, watching=True)
+    row = Row("held", 9, 0, ("a",))
+    judge.admit(row, [account("a", 10)], ("a",))
+    judge.limits = {("a", ("a",)): 50}
+    assert judge.close(row, "completed", 7)
+    assert judge.moved == [Moved(account("a", 50), 0, 7)]
 
 
 def test_a_late_word_replaces_the_guess_of_an_abandoned_row_once() -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.ledger.contract import *  # noqa: F403 - the suite of all ledgers
-from tests.ledger.contract import KEY, TEAM, Setting, end, hold, standing
+from tests.ledger.contract import KEY, TEAM, Setting, admits, end, hold, standing
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.memory import MemoryLedger
 
@@ -45,7 +45,7 @@ async def test_open_rows_are_bounded() -> None:
     with pytest.raises(LedgerUnavailableError, match="2 calls are open"):
         await ledger.hold(hold(1, TEAM))
     await ledger.settle(end(held[0], 1))
-    assert await ledger.hold(hold(1, TEAM)) is None
+    assert await admits(ledger, hold(1, TEAM))
 
 
 async def test_accounts_are_dropped_a_day_after_their_period_unless_something_is_held() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.ledger.contract import COUNTED, TEAM, comes_to, end, hold, standing
+from tests.ledger.contract import COUNTED, TEAM, admits, comes_to, end, hold, standing
 from tests.ledger.sqlite_programs import BUDGET, LEASE
 from tests.limiters.clock import Clock
 from veneer.ledger.sqlite import SqliteLedger
@@ -136,7 +136,7 @@ async def test_a_stopped_process_that_goes_on_settles_what_was_taken_from_it(
             await comes_to(other, TEAM, (0, 0))
         await stopped.settle(end(held, 40))
         await comes_to(other, TEAM, (40, 0))
-        assert await stopped.hold(hold(60, TEAM)) is None
+        assert await admits(stopped, hold(60, TEAM))
         assert await standing(other, TEAM) == [(40, 60)]
     assert sums(path) == [("team", 0, 0)]
 
@@ -168,7 +168,7 @@ async def test_clocks_that_jump_harm_nobody(tmp_path: Path) -> None:
     two = SqliteLedger(path, timeout=20.0, clock=clock, wall=lambda: -next(times))
     async with one.lifespan(), two.lifespan():
         for ledger in (one, two):
-            assert await ledger.hold(hold(5, TEAM)) is None
+            assert await admits(ledger, hold(5, TEAM))
         for _ in range(10):
             clock.now += 11.0
             for ledger in (one, two):

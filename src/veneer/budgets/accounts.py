@@ -8,8 +8,7 @@ from veneer import facts
 from veneer.auth.peers import Peers
 from veneer.budgets.policy import BudgetPolicy
 from veneer.facts import BudgetStanding, Principal
-from veneer.ledger.entry import Account, Exhausted
-from veneer.ledger.ledger import Balance
+from veneer.ledger.entry import Account, Balance, Exhausted
 from veneer.quotas.partition import Partitioner, Partitions
 
 

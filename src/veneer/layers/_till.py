@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from veneer.ledger.entry import Exhausted, Hold, Settlement
+from veneer.ledger.entry import Balance, Exhausted, Hold, Settlement
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.wire.ids import RANDOM_LENGTH, ulid
 
@@ -21,10 +21,14 @@ OnFailure = Literal["closed", "open"]
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A call that may be made: what is held for it, and whether that is in the ledger."""
+    """A call that may be made: what is held for it, and whether that is in the ledger.
+
+    `balances` are how its accounts stand then.
+    """
 
     hold: Hold
     written: bool
+    balances: tuple[Balance, ...] = ()
 
 
 class Till:
@@ -47,7 +51,7 @@ class Till:
     async def hold(self, hold: Hold) -> Held | Exhausted:
         """Hold the amount; raises `LedgerUnavailableError` where the call is not to be made."""
         try:
-            refused = await self._ledger.hold(hold)
+            answer = await self._ledger.hold(hold)
         except LedgerUnavailableError as error:
             if not self._away:
                 self._away = True
@@ -58,7 +62,9 @@ class Till:
             # What was to be written may still be, and is closed as released: this is another row.
             return Held(msgspec.structs.replace(hold, call=call_id()), written=False)
         self._away = False
-        return refused or Held(hold, written=True)
+        if isinstance(answer, Exhausted):
+            return answer
+        return Held(hold, written=True, balances=answer)
 
     async def settle(self, held: Held, settlement: Settlement) -> None:
         """Settle; it is in the ledger's queue at once, so that a cancellation loses nothing."""

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from veneer.ledger import _sqlite_tables as tables
-from veneer.ledger.entry import Account
-from veneer.ledger.judging import Judge, Totals
-from veneer.ledger.ledger import Balance
+from veneer.ledger.entry import Account, Balance
+from veneer.ledger.judging import Judge, Limits, Totals, limited
 
 # Holds' accounts whose ids are remembered.
 _REMEMBERED = 10_000
@@ -62,6 +61,14 @@ class Accounts:
             totals = {key: Totals() for key in asked} | totals
         return totals
 
+    def limits(self) -> Limits:
+        """Return the limits that operators have set."""
+        found = self._connection.execute(tables.FIND_LIMITS)
+        return {
+            (budget, _decode_partition(partition)): None if amount is None else int(amount)
+            for budget, partition, amount in found.fetchall()
+        }
+
     def write(self, judge: Judge[int]) -> None:
         """Write what has changed, each account once."""
         totals = judge.totals
@@ -73,9 +80,9 @@ class Accounts:
     def balances(self, accounts: Sequence[Account]) -> list[Balance]:
         """Tell how accounts stand."""
         keys = [self._find(account) or 0 for account in accounts]
-        totals = self.totals(set(keys))
+        totals, limits = self.totals(set(keys)), self.limits()
         return [
-            Balance(account, totals[key].spent, totals[key].held)
+            Balance(limited(account, limits), totals[key].spent, totals[key].held)
             for account, key in zip(accounts, keys, strict=True)
         ]
 

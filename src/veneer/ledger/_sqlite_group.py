@@ -1,13 +1,13 @@
 """What goes from an event loop to the thread that writes, and what comes back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from veneer.ledger._sqlite_rows import Held, Rows, Settled
-from veneer.ledger.entry import Hold, Settlement
+from veneer.ledger.entry import Hold, Moved, Settlement
 
 # Whoever waits, and what it is told: an exception is raised there.
 Answer = tuple["Wanted", Any]
@@ -25,7 +25,7 @@ class Group(msgspec.Struct, eq=False):
     """What came up in one turn of an event loop, in which `answered` is called, maybe in parts."""
 
     loop: asyncio.AbstractEventLoop
-    answered: Callable[[list[Answer]], None]
+    answered: Callable[[list[Answer], Sequence[Moved]], None]
     deadline: float
     holds: list[Wanted] = []
     questions: list[Wanted] = []

@@ -11,9 +11,8 @@ from veneer.ledger import _sqlite_tables as tables
 from veneer.ledger._sqlite_accounts import Accounts, Resolved
 from veneer.ledger._sqlite_owner import Ownership
 from veneer.ledger.columns import ended, entry, opened
-from veneer.ledger.entry import Account, Entry, Exhausted, Hold, Settlement, State
-from veneer.ledger.judging import Judge, Row
-from veneer.ledger.ledger import Balance
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement, State
+from veneer.ledger.judging import NO_LIMITS, Judge, Limits, Row
 from veneer.stores.sqlite_file import writing
 
 # Rows of dead processes that one batch closes.
@@ -28,7 +27,14 @@ Held = tuple[Hold, tuple[object, ...]]
 Settled = tuple[Settlement, tuple[object, ...]]
 
 
-class _FileRow(Row[int]):
+class Written(msgspec.Struct, frozen=True):
+    """What a batch has come to: the answers to its holds, and what its settlements have moved."""
+
+    answers: list[tuple[Balance, ...] | Exhausted]
+    moved: list[Moved]
+
+
+class _FileRow(Row[int], kw_only=True):
     id: int
 
 
@@ -36,7 +42,8 @@ class Rows:
     """Reads and writes the rows, on a connection of its own.
 
     What this process holds is remembered, so that a settlement need not read it: nobody else closes
-    it as long as our owner's row is there. `charge_abandoned` is whether what was held is charged.
+    it as long as our owner's row is there. `charge_abandoned` is whether what was held is charged;
+    `watching` says whether anybody is told what is moved.
     """
 
     def __init__(
@@ -45,12 +52,16 @@ class Rows:
         owner: Ownership,
         *,
         charge_abandoned: bool,
+        watching: Callable[[], bool],
         wall: Callable[[], float],
     ) -> None:
         self._connection = connection
         self._owner = owner
         self._charge_abandoned = charge_abandoned
+        self._watching = watching
         self._wall = wall
+        self._limits: Limits = NO_LIMITS
+        self._revision = 0
         self._open: dict[str, _FileRow] = {}
         self._accounts = Accounts(connection)
         # Whether there are more rows of dead processes than one batch has closed.
@@ -60,9 +71,7 @@ class Rows:
         """Close the file."""
         self._connection.close()
 
-    def write(
-        self, holds: Sequence[Held], settlements: Sequence[Settled]
-    ) -> list[Exhausted | None]:
+    def write(self, holds: Sequence[Held], settlements: Sequence[Settled]) -> Written:
         """Write settlements, then decide on holds in their order; all or nothing.
 
         Raises what SQLite raises; `IntegrityError` says that a call has a row already.
@@ -70,13 +79,13 @@ class Rows:
         committed = False
         try:
             with writing(self._connection):
-                answers = self._write(holds, settlements)
+                written = self._write(holds, settlements)
             committed = True
         finally:
             if not committed:
                 # What is remembered is of what was not written.
                 self._forget()
-        return answers
+        return written
 
     def existing(self, calls: Iterable[str]) -> set[str]:
         """Return those of the calls that have a row."""
@@ -108,11 +117,9 @@ class Rows:
         self._accounts.forget()
         self._owner.forget()
 
-    def _write(
-        self, holds: Sequence[Held], settlements: Sequence[Settled]
-    ) -> list[Exhausted | None]:
+    def _write(self, holds: Sequence[Held], settlements: Sequence[Settled]) -> Written:
         last = self._live()
-        judge: Judge[int] = Judge({})
+        judge: Judge[int] = Judge({}, self._limits, watching=self._watching())
         resolved = [self._accounts.resolve(hold.accounts) for hold, _ in holds]
         rows = self._rows(settlements)
         needed = {key for accounts in resolved for key in accounts.unique}
@@ -125,16 +132,18 @@ class Rows:
             self._sweep(judge)
         answers = self._admit(judge, holds, resolved, ids)
         self._accounts.write(judge)
-        return answers
+        return Written(answers, judge.moved)
 
     def _live(self) -> int:
-        """Show that we live; return the last id of a row."""
+        """Show that we live, and see what has changed; return the last id of a row."""
         owner = self._owner
-        known, last = self._connection.execute(
+        known, last, revision = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM owners WHERE id = ? AND token = ?), "
-            "(SELECT max(id) FROM entries)",
+            "(SELECT max(id) FROM entries), (SELECT limits FROM revision)",
             (owner.id, owner.token),
         ).fetchone()
+        if revision != self._revision:
+            self._limits, self._revision = self._accounts.limits(), revision
         if not known:
             # Others may have closed what we hold.
             self._open.clear()
@@ -154,7 +163,7 @@ class Rows:
                 rows[settlement.call] = row
         if unknown:
             for found in self._found(tables.FIND_ROWS, _encode(unknown).decode()):
-                rows[found[0]] = _file_row(found)
+                rows[found[0]] = _found_row(found)
         return rows
 
     def _settle(
@@ -171,12 +180,13 @@ class Rows:
             if row is None:
                 if settlement.hold is None:
                     continue
-                accounts = self._accounts.resolve(settlement.hold.accounts)
+                hold = settlement.hold
+                accounts = self._accounts.resolve(hold.accounts)
                 judge.totals |= self._accounts.totals(set(accounts.unique) - judge.totals.keys())
-                row = _FileRow("held", settlement.hold.amount, 0, accounts.unique, next(ids))
-                judge.hold(row)
+                row = _file_row(hold, accounts, next(ids))
+                judge.hold(row, hold.accounts, accounts.keys)
                 rows[settlement.call] = row
-                made.append(self._inserted(row, accounts, opened(settlement.hold)))
+                made.append(self._inserted(row, accounts, opened(hold)))
             if judge.close(row, settlement.state, settlement.total):
                 written.append((*columns, row.id))
             self._open.pop(settlement.call, None)
@@ -189,14 +199,14 @@ class Rows:
         holds: Sequence[Held],
         resolved: Sequence[Resolved],
         ids: "count[int]",
-    ) -> list[Exhausted | None]:
-        answers: list[Exhausted | None] = []
+    ) -> list[tuple[Balance, ...] | Exhausted]:
+        answers: list[tuple[Balance, ...] | Exhausted] = []
         written = []
         for (hold, columns), accounts in zip(holds, resolved, strict=True):
-            row = _FileRow("held", hold.amount, 0, accounts.unique, 0)
-            refused = judge.admit(row, hold.accounts, accounts.keys)
-            answers.append(refused)
-            if refused is None:
+            row = _file_row(hold, accounts, 0)
+            answer = judge.admit(row, hold.accounts, accounts.keys)
+            answers.append(answer)
+            if not isinstance(answer, Exhausted):
                 row.id = next(ids)
                 self._open[hold.call] = row
                 written.append(self._inserted(row, accounts, columns))
@@ -211,7 +221,7 @@ class Rows:
     def _sweep(self, judge: Judge[int]) -> None:
         """Close some of the rows whose owner is over."""
         found = self._found(tables.FIND_LEFT, SWEPT)
-        rows = [_file_row(each) for each in found]
+        rows = [_found_row(each) for each in found]
         judge.totals |= self._accounts.totals(
             {key for row in rows for key in row.accounts} - judge.totals.keys()
         )
@@ -235,6 +245,10 @@ class Rows:
         return _decode_rows(self._connection.execute(statement, (asked,)).fetchone()[0])
 
 
-def _file_row(found: _Found) -> _FileRow:
+def _file_row(hold: Hold, accounts: Resolved, number: int) -> _FileRow:
+    return _FileRow(state="held", amount=hold.amount, total=0, accounts=accounts.unique, id=number)
+
+
+def _found_row(found: _Found) -> _FileRow:
     _, number, state, amount, total, accounts = found
-    return _FileRow(state, amount, total, accounts, number)
+    return _FileRow(state=state, amount=amount, total=total, accounts=accounts, id=number)

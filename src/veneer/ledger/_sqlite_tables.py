@@ -11,9 +11,10 @@ from veneer.ledger.columns import CLOSED, OPENED
 from veneer.stores.sqlite_file import Format
 
 # Amounts of a row are integers. Totals are decimal text, for 64 bits end at nine million dollars.
-# `accounts` is a JSON array of ids, each once. An owner's id is never given again; `token` tells it
-# from that of another file. `alive_until` (since the epoch) is for those who read: who is over, is
-# seen from `beats`.
+# `accounts` is a JSON array of ids, each once. `limits` are what operators have set, as decimal
+# text, NULL for none; whoever changes them counts `revision` up, in the same transaction. An
+# owner's id is never given again; `token` tells it from that of another file. `alive_until` (since
+# the epoch) is for those who read: who is over, is seen from `beats`.
 _TABLES = (
     """CREATE TABLE entries (
         id INTEGER PRIMARY KEY,
@@ -67,6 +68,14 @@ _TABLES = (
         held TEXT NOT NULL DEFAULT '0',
         UNIQUE (budget, partition, starts)
     )""",
+    """CREATE TABLE limits (
+        budget TEXT NOT NULL,
+        partition TEXT NOT NULL,
+        amount TEXT,
+        PRIMARY KEY (budget, partition)
+    )""",
+    "CREATE TABLE revision (limits INTEGER NOT NULL)",
+    "INSERT INTO revision VALUES (0)",
     """CREATE TABLE owners (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         token TEXT NOT NULL,
@@ -159,5 +168,6 @@ FIND_ACCOUNTS = (
     "SELECT budget, partition, starts, ends FROM json_each(?) "
     "JOIN accounts ON accounts.id = value ORDER BY key"
 )
+FIND_LIMITS = "SELECT budget, partition, amount FROM limits"
 FIND_ACCOUNT = "SELECT id FROM accounts WHERE budget = ? AND partition = ? AND starts = ?"
 MAKE_ACCOUNT = "INSERT INTO accounts (budget, partition, starts, ends) VALUES (?, ?, ?, ?)"

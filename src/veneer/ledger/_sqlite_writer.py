@@ -5,7 +5,7 @@ import logging
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -15,6 +15,7 @@ from time import monotonic, sleep
 from veneer.ledger._sqlite_group import Answer, Group, Wanted, released
 from veneer.ledger._sqlite_rows import Rows, Settled
 from veneer.ledger.columns import closed
+from veneer.ledger.entry import Moved
 from veneer.ledger.ledger import LedgerUnavailableError
 from veneer.stores.sqlite_file import FileUnusableError, is_locked
 from veneer.stores.sqlite_thread import HeldFile, deliver
@@ -146,7 +147,7 @@ class Writer:
         if not (holds or settlements or rows.has_more or self._due_in() <= 0):
             return
         try:
-            answers = rows.write(held, settlements)
+            written = rows.write(held, settlements)
         except sqlite3.IntegrityError:
             if not self._refuse(rows, holds):
                 raise
@@ -155,7 +156,7 @@ class Writer:
         for _ in settlements:
             self._settlements.popleft()
         self._settled += len(settlements)
-        self._deliver(list(zip(holds, answers, strict=True)))
+        self._deliver(list(zip(holds, written.answers, strict=True)), written.moved)
 
     def _refuse(self, rows: Rows, holds: list[Wanted]) -> bool:
         """Leave out holds of calls that have a row, or get one; return whether there are any."""
@@ -196,15 +197,17 @@ class Writer:
     def _wait(self) -> None:
         self._pause = min(self._pause * 2 or _PAUSE, _LONGEST_PAUSE)
 
-    def _deliver(self, answers: list[Answer]) -> None:
+    def _deliver(self, answers: list[Answer], moved: Sequence[Moved] = ()) -> None:
         """Tell the loop, also that settlements are in, if it is still there."""
         try:
             if self._group is not None:
-                self._group.loop.call_soon_threadsafe(self._group.answered, answers)
+                self._group.loop.call_soon_threadsafe(self._group.answered, answers, moved)
         except RuntimeError:
             # It is closed: nobody is there who could give back what he has.
             admitted = [
-                each.held[0] for each, refused in answers if each.held is not None and not refused
+                each.held[0]
+                for each, answer in answers
+                if each.held is not None and isinstance(answer, tuple)
             ]
             self._settlements.extend((end, closed(end)) for end in map(released, admitted))
             self._settled -= len(admitted)

@@ -80,9 +80,36 @@ class Entry(msgspec.Struct, frozen=True):
     settlement: Settlement | None
 
 
+class Balance(msgspec.Struct, frozen=True):
+    """What is spent and held on an account, whose limit is the one that counts at that moment."""
+
+    account: Account
+    spent: int
+    held: int
+
+
 class Exhausted(msgspec.Struct, frozen=True):
     """A budget that a hold does not fit into: its account, and what is spent and held on it."""
 
     account: Account
     spent: int
     held: int
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """A limit that an operator has set for one partition of a budget, in all of its periods.
+
+    It goes before those that holds bring. `amount` is in picodollars; None refuses nothing.
+    """
+
+    budget: str
+    partition: tuple[str, ...]
+    amount: int | None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """What a settlement has made of an account that has a limit: spent before it, and after."""
+
+    account: Account
+    before: int
+    after: int

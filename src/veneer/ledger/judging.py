@@ -4,14 +4,21 @@ Nothing here waits or writes. A ledger reads the totals of the accounts that a b
 everything happen here, one after the other, and writes what has changed.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import msgspec
 
-from veneer.ledger.entry import Account, Exhausted, State
+from veneer.ledger.entry import Account, Balance, Exhausted, Limit, Moved, State
 
 K = TypeVar("K", bound=Hashable)
+
+
+# Limits that operators have set, by budget and partition; None refuses nothing.
+Limits = Mapping[tuple[str, tuple[str, ...]], int | None]
+
+NO_LIMITS: Limits = MappingProxyType({})
 
 
 class Totals(msgspec.Struct):
@@ -22,45 +29,68 @@ class Totals(msgspec.Struct):
 
 
 class Row(msgspec.Struct, Generic[K]):
-    """What counts of a row: its state, what it holds, what it cost, and its accounts, each once."""
+    """What counts of a row: its state, what it holds, what it cost, and its accounts, each once.
+
+    `watched` are those of its accounts whose movements are to be told, by their keys.
+    """
 
     state: State
     amount: int
     total: int
     accounts: tuple[K, ...]
+    watched: Mapping[K, Account] = MappingProxyType({})
 
 
 class Judge(Generic[K]):
     """Decides one after the other, on the totals of accounts, which change as it goes.
 
-    `totals` has all accounts that are asked for. `changed` are those that are to be written.
+    `totals` has all accounts that are asked for; `limits` are those that operators have set;
+    `watching` is whether anybody is told what accounts are moved by. `changed` are the accounts
+    that are to be written, `moved` what is to be told of them.
     """
 
-    def __init__(self, totals: dict[K, Totals]) -> None:
+    def __init__(
+        self, totals: dict[K, Totals], limits: Limits = NO_LIMITS, *, watching: bool = False
+    ) -> None:
         self.totals = totals
+        self.limits = limits
+        self.watching = watching
         self.changed: set[K] = set()
+        self.moved: list[Moved] = []
 
     def admit(
         self, row: Row[K], accounts: Sequence[Account], keys: Sequence[K]
-    ) -> Exhausted | None:
+    ) -> tuple[Balance, ...] | Exhausted:
         """Hold a row's amount on all of its accounts, or on none: return the first without room.
 
         `keys` are those of `accounts`, in their order.
         """
         amount = row.amount
+        accounts = self._limited(accounts)
         for account, key in zip(accounts, keys, strict=True):
             limit = account.limit
             if limit is not None:
                 totals = self.totals[key]
                 if totals.spent + totals.held + amount > limit:
                     return Exhausted(account, totals.spent, totals.held)
-        self.hold(row)
-        return None
+        self.hold(row, accounts, keys)
+        return tuple(
+            [
+                Balance(account, self.totals[key].spent, self.totals[key].held)
+                for account, key in zip(accounts, keys, strict=True)
+            ]
+        )
 
-    def hold(self, row: Row[K]) -> None:
-        """Hold a row's amount, whether there is room or not."""
+    def hold(self, row: Row[K], accounts: Sequence[Account], keys: Sequence[K]) -> None:
+        """Hold a row's amount, whether there is room or not; `accounts` and `keys` as above."""
         row.state = "held"
-        self._move(row.accounts, held=row.amount, spent=0)
+        if self.watching:
+            row.watched = {
+                key: account
+                for account, key in zip(self._limited(accounts), keys, strict=True)
+                if account.limit is not None
+            }
+        self._move(row, held=row.amount, spent=0)
 
     def close(self, row: Row[K], state: State, total: int) -> bool:
         """Put what was spent in place of what was held; False for a row that is closed.
@@ -68,17 +98,39 @@ class Judge(Generic[K]):
         What is `abandoned` is a guess, to which only what is known is preferred.
         """
         if row.state == "held":
-            self._move(row.accounts, held=-row.amount, spent=total)
+            self._move(row, held=-row.amount, spent=total)
         elif row.state == "abandoned" and state != "abandoned":
-            self._move(row.accounts, held=0, spent=total - row.total)
+            self._move(row, held=0, spent=total - row.total)
         else:
             return False
         row.state, row.total = state, total
         return True
 
-    def _move(self, keys: tuple[K, ...], *, held: int, spent: int) -> None:
-        for key in keys:
+    def _limited(self, accounts: Sequence[Account]) -> Sequence[Account]:
+        if not self.limits:
+            return accounts
+        return [limited(account, self.limits) for account in accounts]
+
+    def _move(self, row: Row[K], *, held: int, spent: int) -> None:
+        for key in row.accounts:
             totals = self.totals[key]
             totals.held += held
             totals.spent += spent
-        self.changed.update(keys)
+        if spent:
+            for key, account in row.watched.items():
+                after = self.totals[key].spent
+                self.moved.append(Moved(limited(account, self.limits), after - spent, after))
+        self.changed.update(row.accounts)
+
+
+def limited(account: Account, limits: Limits) -> Account:
+    """Return an account with the limit that counts: an operator's, if there is one."""
+    limit = limits.get((account.budget, account.partition), account.limit)
+    if limit == account.limit:
+        return account
+    return msgspec.structs.replace(account, limit=limit)
+
+
+def by_partition(limits: Sequence[Limit]) -> Limits:
+    """Return limits that operators have set as a judge needs them."""
+    return {(limit.budget, limit.partition): limit.amount for limit in limits}

@@ -1,42 +1,35 @@
 """The ledger's contract."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-import msgspec
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
 
-from veneer.ledger.entry import Account, Entry, Exhausted, Hold, Settlement
+Watcher = Callable[[Sequence[Moved]], None]
 
 
 class LedgerUnavailableError(Exception):
     """The ledger does not answer, or can take no more; the text is for the operator's log."""
 
 
-class Balance(msgspec.Struct, frozen=True):
-    """What is spent and held on an account, in picodollars."""
-
-    account: Account
-    spent: int
-    held: int
-
-
 class Ledger(Protocol):
     """Keeps a row for every call, and the sums that budgets are judged by.
 
     At every admission, over all processes on one ledger: spent + held + what is held anew is at
-    most the limit, on every account that has one. A hold that is admitted is committed when `hold`
-    returns. Rows belong to a process for as long as that shows that it lives; what a dead one left
-    open is closed as `abandoned` by any other, and frees what it held.
+    most the limit, on every account that has one: an operator's (`Limit`), or else the one that the
+    hold brings. A hold that is admitted is committed when `hold` returns. Rows belong to a process
+    for as long as that shows that it lives; what a dead one left open is closed as `abandoned` by
+    any other, and frees what it held.
     """
 
-    async def hold(self, hold: Hold, /) -> Exhausted | None:
-        """Open a row and hold its amount on its accounts, or return the first that is exhausted.
+    async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
+        """Open a row and hold its amount on its accounts; return how these stand, in their order.
 
-        Nothing is written then. Raises `LedgerUnavailableError` within a bounded time. What is
-        written though it was raised, or though the caller was cancelled, the ledger itself closes
-        as `released`. Raises ValueError for an amount or an id that cannot be, and for a call that
-        has a row.
+        Or return the first that is exhausted: nothing is written then. Raises
+        `LedgerUnavailableError` within a bounded time. What is written though it was raised, or
+        though the caller was cancelled, the ledger itself closes as `released`. Raises ValueError
+        for an amount or an id that cannot be, and for a call that has a row.
         """
         ...
 
@@ -49,6 +42,16 @@ class Ledger(Protocol):
         It is in the queue at once, also where the caller is cancelled, and never dropped: while the
         ledger is away it is tried again until it is in. Where the queue is full, the caller waits
         for room. Raises ValueError for an amount or a state that cannot be.
+        """
+        ...
+
+    def watch(self, watcher: Watcher, /) -> None:
+        """Have settlements of this process told to `watcher`, in the loop, when they are in.
+
+        It is told of each account that had a limit when the call was held, and on which the call
+        has cost something: of each settlement once over all processes, and of those on one account
+        in their order, so that what it was before and after leaves no gap. What others have closed
+        as `abandoned` is told to nobody. It returns at once, and raises nothing.
         """
         ...
 

@@ -8,9 +8,9 @@ from time import time
 import msgspec
 
 from veneer.ledger.columns import closed, ended, entry, opened
-from veneer.ledger.entry import Account, Entry, Exhausted, Hold, Settlement
-from veneer.ledger.judging import Judge, Row, Totals
-from veneer.ledger.ledger import Balance, LedgerUnavailableError
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Limit, Settlement
+from veneer.ledger.judging import Judge, Row, Totals, limited
+from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 
 # An account, whatever its limit is now.
 _Key = tuple[str, tuple[str, ...], int]
@@ -21,7 +21,11 @@ _LOOKS = 2
 _GRACE = 86400.0
 
 
-class _Kept(Row[_Key]):
+# What the columns of an end are before it.
+_OPEN = ended(Settlement(call="", state="held", at=0.0))
+
+
+class _Kept(Row[_Key], kw_only=True):
     opened: tuple[object, ...]
     named: tuple[Account, ...]
     closed: tuple[object, ...] | None = None
@@ -51,23 +55,25 @@ class MemoryLedger:
         self._clock = clock
         self._rows: dict[str, _Kept] = {}
         self._closed: deque[str] = deque()
-        self._judge: Judge[_Key] = Judge({})
+        self._limits: dict[tuple[str, tuple[str, ...]], int | None] = {}
+        self._judge: Judge[_Key] = Judge({}, self._limits)
+        self._watchers: list[Watcher] = []
         self._oldest: deque[Account] = deque()
         self._users = 0
 
-    async def hold(self, hold: Hold, /) -> Exhausted | None:
-        """Open a row, or return what is exhausted; see `Ledger`."""
+    async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
+        """Open a row and return how its accounts stand, or what is exhausted; see `Ledger`."""
         columns = opened(hold)
         if hold.call in self._rows:
             raise ValueError(f"The call {hold.call} has a row.")
         if len(self._rows) - len(self._closed) >= self._max_open:
             raise LedgerUnavailableError(f"{self._max_open} calls are open in the ledger in memory")
         row = self._row(hold, columns)
-        refused = self._judge.admit(row, hold.accounts, list(map(_key, hold.accounts)))
+        answer = self._judge.admit(row, hold.accounts, list(map(_key, hold.accounts)))
         self._judge.changed.clear()
-        if refused is None:
+        if not isinstance(answer, Exhausted):
             self._rows[hold.call] = row
-        return refused
+        return answer
 
     async def settle(self, settlement: Settlement, /) -> None:
         """Close a row once; see `Ledger`."""
@@ -76,25 +82,60 @@ class MemoryLedger:
         if row is None:
             if settlement.hold is None:
                 return
-            row = self._row(settlement.hold, opened(settlement.hold))
-            self._judge.hold(row)
+            hold = settlement.hold
+            row = self._row(hold, opened(hold))
+            self._judge.hold(row, hold.accounts, list(map(_key, hold.accounts)))
             self._rows[settlement.call] = row
         self._close(row, settlement, columns)
+        moved, self._judge.moved = self._judge.moved, []
+        if moved:
+            for watcher in self._watchers:
+                watcher(moved)
+
+    def watch(self, watcher: Watcher, /) -> None:
+        """Have settlements told; see `Ledger`."""
+        self._watchers.append(watcher)
+        self._judge.watching = True
+
+    def set_limit(self, limit: Limit, /) -> None:
+        """Set a limit, in place of one for the same partition."""
+        self._limits[limit.budget, limit.partition] = limit.amount
+
+    def clear_limit(self, budget: str, partition: tuple[str, ...], /) -> bool:
+        """Take a limit away; return whether there was one."""
+        return self._limits.pop((budget, partition), self) is not self
+
+    def limits(self) -> list[Limit]:
+        """Return the limits that are set."""
+        return [Limit(*key, amount) for key, amount in self._limits.items()]
+
+    def entries(self) -> list[Entry]:
+        """Return all rows that are kept, those that closed last at the end."""
+        return [self._entry(row) for row in self._rows.values()]
+
+    def standings(self) -> list[Balance]:
+        """Return how all accounts stand that are kept."""
+        return [
+            Balance(limited(account, self._limits), totals.spent, totals.held)
+            for account in self._oldest
+            for totals in (self._judge.totals[_key(account)],)
+        ]
 
     async def balances(self, accounts: Sequence[Account], /) -> list[Balance]:
         """Tell how accounts stand."""
         totals = [self._judge.totals.get(_key(account), Totals()) for account in accounts]
         return [
-            Balance(account, total.spent, total.held)
+            Balance(limited(account, self._limits), total.spent, total.held)
             for account, total in zip(accounts, totals, strict=True)
         ]
 
     async def find(self, call: str, /) -> Entry | None:
         """Return the row of a call."""
         row = self._rows.get(call)
-        if row is None:
-            return None
-        end = row.closed or ended(Settlement(call=call, state="held", at=0.0))
+        return None if row is None else self._entry(row)
+
+    def _entry(self, row: _Kept) -> Entry:
+        end = row.closed or _OPEN
         return entry((*row.opened, *end), row.named)
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
@@ -138,7 +179,14 @@ class MemoryLedger:
         for key in new:
             self._judge.totals[key] = Totals()
             self._oldest.append(named[key])
-        return _Kept("held", hold.amount, 0, tuple(named), columns, tuple(named.values()))
+        return _Kept(
+            state="held",
+            amount=hold.amount,
+            total=0,
+            accounts=tuple(named),
+            opened=columns,
+            named=tuple(named.values()),
+        )
 
     def _drop(self, looks: int, used: Container[_Key]) -> None:
         """Drop some of the accounts that count no more."""

@@ -18,8 +18,8 @@ from veneer.ledger._sqlite_rows import Rows
 from veneer.ledger._sqlite_tables import FORMAT
 from veneer.ledger._sqlite_writer import Writer
 from veneer.ledger.columns import closed, opened
-from veneer.ledger.entry import Account, Entry, Exhausted, Hold, Settlement
-from veneer.ledger.ledger import Balance, LedgerUnavailableError
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
+from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 from veneer.stores.sqlite_file import absolute, open_file
 
 logger = logging.getLogger("veneer.ledger")
@@ -75,7 +75,13 @@ class SqliteLedger:
         self._timeout = timeout
         self._drain = drain
         self._ownership = partial(Ownership, lease, clock=clock, wall=wall)
-        self._rows = partial(Rows, charge_abandoned=charge_abandoned, wall=wall)
+        self._rows = partial(
+            Rows,
+            charge_abandoned=charge_abandoned,
+            watching=lambda: bool(self._watchers),
+            wall=wall,
+        )
+        self._watchers: list[Watcher] = []
         self._writer: Writer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         # What has come up in this turn of the loop; groups that somebody waits for, with a timer
@@ -86,13 +92,13 @@ class SqliteLedger:
         self._crowd: list[asyncio.Future[None]] = []
         self._users = 0
 
-    async def hold(self, hold: Hold, /) -> Exhausted | None:
-        """Open a row and hold its amount, or return what is exhausted; see `Ledger`."""
+    async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
+        """Open a row and hold its amount; see `Ledger`."""
         columns = opened(hold)
         group, writer = self._collected()
         if writer.left >= MAX_UNSETTLED:
             raise LedgerUnavailableError(f"{writer.left} settlements wait for the ledger's file")
-        future: asyncio.Future[Exhausted | None] = group.loop.create_future()
+        future: asyncio.Future[tuple[Balance, ...] | Exhausted] = group.loop.create_future()
         group.holds.append(Wanted(future, (hold, columns)))
         return await future
 
@@ -108,6 +114,10 @@ class SqliteLedger:
             room: asyncio.Future[None] = group.loop.create_future()
             self._crowd.append(room)
             await room
+
+    def watch(self, watcher: Watcher, /) -> None:
+        """Have settlements told; see `Ledger`."""
+        self._watchers.append(watcher)
 
     async def balances(self, accounts: Sequence[Account], /) -> list[Balance]:
         """Tell how accounts stand."""
@@ -195,8 +205,11 @@ class SqliteLedger:
             self._waiting.append(group)
             self._arm(group.loop)
 
-    def _answered(self, answers: list[Answer]) -> None:
+    def _answered(self, answers: list[Answer], moved: Sequence[Moved]) -> None:
         """Pass answers on; what nobody waits for any more is given back."""
+        if moved:
+            for watcher in self._watchers:
+                watcher(moved)
         loop = asyncio.get_running_loop()
         for wanted, answer in answers:
             future = wanted.future
@@ -205,7 +218,7 @@ class SqliteLedger:
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
-            elif wanted.held is not None and answer is None:
+            elif wanted.held is not None and isinstance(answer, tuple):
                 end = released(wanted.held[0])
                 group, writer = self._collected()
                 writer.given += 1
