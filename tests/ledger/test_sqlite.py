@@ -14,11 +14,12 @@ import pytest
 
 from tests.idempotency.sqlite_files import locked
 from tests.ledger.contract import *  # noqa: F403 - the suite of all ledgers
-from tests.ledger.contract import , admits
+from tests.ledger.contract import (
     COUNTED,
     KEY,
     TEAM,
     Setting,
+    admits,
     comes_to,
     end,
     hold,
