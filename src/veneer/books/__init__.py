@@ -1,0 +1,1 @@
+"""Books: what people read of a ledger, and set in it."""
