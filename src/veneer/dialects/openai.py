@@ -3,10 +3,9 @@
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
 from veneer.dialects.budgets import openai_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form
+from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
 from veneer.dialects.rate_limits import openai_fields
 from veneer.dialects.receipts import openai_cost_fields, openai_receipt
@@ -98,36 +97,24 @@ FORMS = MappingProxyType(
 )
 
 
-def render_body(failure: Failure) -> bytes:
-    """Render the envelope; the schema requires the first four members, clients ignore the fifth."""
-    return msgspec.json.encode({"error": _members(failure)})
-
-
-def render_event(failure: Failure, operation: str) -> bytes:
-    """Render the event that ends a broken stream: flat and named in the Responses API."""
-    if operation == "responses":
-        event = {**_members(failure), "type": "error", "sequence_number": failure.sequence}
-        return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"
-    return b"data: " + render_body(failure) + b"\n\n"
-
-
-def _members(failure: Failure) -> dict[str, Any]:
-    members: dict[str, Any] = {
+def members(failure: Failure) -> dict[str, Any]:
+    """Return the members of an error: the schema requires four, clients ignore the fifth."""
+    said: dict[str, Any] = {
         "message": failure.said,
         "type": failure.form.type,
         "param": failure.param,
         "code": failure.form.code,
     }
     if failure.request_id is not None:
-        members["request_id"] = failure.request_id
-    return members
+        said["request_id"] = failure.request_id
+    return said
 
 
 OPENAI = Dialect(
     name="openai",
     forms=FORMS,
-    body=render_body,
-    event=render_event,
+    body=body_of(members),
+    event=event_of(members),
     request_id_headers=(b"x-request-id",),
     rate_limit_fields=openai_fields,
     receipt=openai_receipt,

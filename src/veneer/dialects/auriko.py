@@ -1,0 +1,156 @@
+"""Auriko's way of speaking, as its documentation and its client have it.
+
+That client takes the body of an error for malformed unless type and code are of its own registry,
+and then tries again: every kind has a code of that registry.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from veneer.dialects.budgets import auriko_budget_fields
+from veneer.dialects.dialect import Dialect, Failure, Form
+from veneer.dialects.envelope import body_of, event_of
+from veneer.dialects.kinds import Kind
+from veneer.dialects.openai import OPENAI
+from veneer.dialects.rate_limits import auriko_fields
+
+INVALID = "invalid_request_error"
+AUTHENTICATION = "authentication_error"
+PERMISSION = "permission_error"
+NOT_FOUND = "not_found_error"
+LIMITED = "rate_limit_error"
+API = "api_error"
+
+VALUE = "invalid_parameter_value"
+
+_REFUSED_KEY = Form(
+    401,
+    AUTHENTICATION,
+    "invalid_api_key",
+    message="Incorrect API key provided. Check it, or ask whoever issued it for a new one.",
+)
+
+FORMS: Mapping[Kind, Form] = MappingProxyType(
+    {
+        Kind.INVALID_JSON: Form(400, INVALID, "invalid_request"),
+        Kind.INVALID_REQUEST: Form(400, INVALID, "invalid_request"),
+        Kind.INVALID_TYPE: Form(400, INVALID, VALUE),
+        Kind.INVALID_VALUE: Form(400, INVALID, VALUE),
+        Kind.UNSUPPORTED_PARAMETER: Form(400, INVALID, VALUE),
+        Kind.UNKNOWN_PARAMETER: Form(400, INVALID, "unknown_field"),
+        Kind.MISSING_PARAMETER: Form(400, INVALID, "missing_required_parameter"),
+        Kind.OUT_OF_RANGE: Form(400, INVALID, VALUE),
+        Kind.UNKNOWN_VERSION: Form(400, INVALID, VALUE),
+        Kind.AUTHENTICATION: Form(401, AUTHENTICATION, "invalid_api_key"),
+        Kind.KEY_MISSING: Form(401, AUTHENTICATION, "invalid_api_key"),
+        Kind.KEY_MALFORMED: Form(401, AUTHENTICATION, "invalid_api_key"),
+        Kind.KEY_UNKNOWN: _REFUSED_KEY,
+        Kind.KEY_REVOKED: _REFUSED_KEY,
+        # Whoever shows an expired key has had it: this one is told apart, as Auriko does.
+        Kind.KEY_EXPIRED: Form(
+            401, AUTHENTICATION, "expired_api_key", message="This API key has expired."
+        ),
+        Kind.KEY_NOT_YET_VALID: _REFUSED_KEY,
+        Kind.KEYS_UNAVAILABLE: Form(503, API, "service_unavailable"),
+        Kind.TOO_MANY_ATTEMPTS: Form(429, LIMITED, "rate_limit_exceeded", retry=False),
+        Kind.SCOPE_MISSING: Form(403, PERMISSION, "insufficient_permissions"),
+        Kind.PERMISSION: Form(403, PERMISSION, "insufficient_permissions"),
+        Kind.UNKNOWN_URL: Form(404, NOT_FOUND, "resource_not_found"),
+        Kind.NOT_FOUND: Form(404, NOT_FOUND, "resource_not_found"),
+        Kind.NOT_SERVED: Form(404, NOT_FOUND, "resource_not_found"),
+        Kind.METHOD_NOT_ALLOWED: Form(405, INVALID, "method_not_allowed"),
+        Kind.REQUEST_TIMEOUT: Form(408, INVALID, "invalid_request"),
+        Kind.CONFLICT: Form(409, INVALID, "state_precondition_failed"),
+        Kind.IDEMPOTENCY_IN_FLIGHT: Form(409, INVALID, "idempotency_conflict"),
+        Kind.IDEMPOTENCY_NOT_KEPT: Form(
+            409, INVALID, "idempotency_replay_unavailable", retry=False
+        ),
+        Kind.IDEMPOTENCY_MISMATCH: Form(409, INVALID, "idempotency_conflict", retry=False),
+        Kind.IDEMPOTENCY_UNAVAILABLE: Form(503, API, "service_unavailable"),
+        Kind.BODY_TOO_LARGE: Form(413, INVALID, "payload_too_large"),
+        Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "invalid_request"),
+        Kind.UNPROCESSABLE: Form(422, INVALID, VALUE),
+        Kind.REQUESTS_LIMITED: Form(429, LIMITED, "rate_limit_exceeded"),
+        Kind.TOKENS_LIMITED: Form(429, LIMITED, "rate_limit_exceeded"),
+        Kind.CONCURRENCY_LIMITED: Form(429, LIMITED, "rate_limit_exceeded"),
+        Kind.OVER_WHOLE_LIMIT: Form(429, LIMITED, "insufficient_quota", retry=False),
+        Kind.LIMITS_UNAVAILABLE: Form(503, API, "service_unavailable"),
+        Kind.BUDGET_EXHAUSTED: Form(429, LIMITED, "budget_exhausted", retry=False),
+        Kind.BALANCE_TOO_LOW: Form(429, LIMITED, "insufficient_quota", retry=False),
+        Kind.LEDGER_UNAVAILABLE: Form(503, API, "service_unavailable"),
+        Kind.MODEL_NOT_PRICED: Form(400, INVALID, "no_compatible_endpoint"),
+        Kind.MODEL_NOT_FOUND: Form(404, NOT_FOUND, "model_not_found"),
+        Kind.MODEL_WRONG_KIND: Form(400, INVALID, "no_compatible_endpoint"),
+        Kind.CONTEXT_EXCEEDED: Form(400, INVALID, "context_length_exceeded"),
+        Kind.OUTPUT_CAP_EXCEEDED: Form(400, INVALID, VALUE),
+        Kind.TOOLS_UNSUPPORTED: Form(400, INVALID, "tools_not_supported"),
+        Kind.TOOL_CHOICE_UNSUPPORTED: Form(400, INVALID, "tool_choice_required_not_supported"),
+        Kind.VISION_UNSUPPORTED: Form(400, INVALID, "vision_not_supported"),
+        Kind.JSON_MODE_UNSUPPORTED: Form(400, INVALID, "json_mode_not_supported"),
+        Kind.JSON_SCHEMA_UNSUPPORTED: Form(400, INVALID, "structured_output_not_supported"),
+        Kind.REASONING_UNSUPPORTED: Form(400, INVALID, "reasoning_not_supported"),
+        Kind.STREAMING_UNSUPPORTED: Form(400, INVALID, "streaming_not_supported"),
+        Kind.EMBEDDINGS_BATCH: Form(400, INVALID, VALUE),
+        Kind.EMBEDDINGS_TOO_MANY: Form(400, INVALID, VALUE),
+        Kind.EMBEDDINGS_TOO_LARGE: Form(400, INVALID, VALUE),
+        Kind.EMBEDDINGS_MEDIA: Form(400, INVALID, "unsupported_modalities"),
+        Kind.EMBEDDINGS_DIMENSIONS: Form(400, INVALID, VALUE),
+        Kind.INTERNAL: Form(500, API, "internal_error"),
+        Kind.UPSTREAM_UNREACHABLE: Form(502, API, "upstream_error"),
+        Kind.UPSTREAM_INVALID: Form(502, API, "upstream_error"),
+        Kind.UPSTREAM_REFUSED_KEY: Form(502, API, "upstream_error", retry=False),
+        Kind.UPSTREAM_TIMEOUT: Form(504, API, "upstream_timeout"),
+        Kind.UPSTREAM_BUSY: Form(503, API, "service_unavailable"),
+        Kind.UPSTREAM_INTERRUPTED: Form(502, API, "upstream_error"),
+        Kind.SHUTTING_DOWN: Form(503, API, "service_unavailable"),
+    }
+)
+
+
+def auriko(*, docs: str | None = None) -> Dialect:
+    """Return the dialect; `docs` is the address that `/` and an error's code are added to.
+
+    Without it errors have no `doc_url`.
+    """
+
+    def members(failure: Failure) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "message": failure.said,
+            "type": failure.form.type,
+            "code": failure.form.code,
+            "param": failure.param,
+        }
+        if docs is not None:
+            said["doc_url"] = f"{docs}/{failure.form.code}"
+        if failure.request_id is not None:
+            said["request_id"] = failure.request_id
+        return said
+
+    return msgspec.structs.replace(
+        OPENAI,
+        name="auriko",
+        forms=FORMS,
+        body=body_of(members),
+        event=event_of(members),
+        rate_limit_fields=auriko_fields,
+        budget_fields=auriko_budget_fields,
+        exposed=(
+            *OPENAI.exposed,
+            "X-Rate-Limit-Source",
+            "X-Credits-Balance-Microdollars",
+            "X-Budget-Daily-Limit",
+            "X-Budget-Daily-Spend",
+            "X-Budget-Weekly-Limit",
+            "X-Budget-Weekly-Spend",
+            "X-Budget-Monthly-Limit",
+            "X-Budget-Monthly-Spend",
+            "X-Budget-Exceeded",
+            "X-Budget-Exceeded-Period",
+            "X-Budget-Exceeded-Scope",
+            "X-Error-Type",
+            "X-Error-Retryable",
+        ),
+    )

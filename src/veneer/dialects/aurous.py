@@ -1,0 +1,160 @@
+"""Aurous' way of speaking, under any brand: as its documentation and migration guide have it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from veneer.dialects.budgets import aurous_budget_fields
+from veneer.dialects.dialect import Dialect, Failure, Form
+from veneer.dialects.envelope import body_of, event_of
+from veneer.dialects.kinds import Kind
+from veneer.dialects.openai import OPENAI
+from veneer.dialects.rate_limits import aurous_fields
+from veneer.dialects.receipts import aurous_cost_fields, aurous_receipt
+
+MAX_BRAND = 32
+
+INVALID = "invalid_request"
+AUTHENTICATION = "authentication"
+NOT_FOUND = "not_found"
+LIMITED = "rate_limit"
+SERVER = "server_error"
+
+# Of a key that is not accepted a 401 does not tell whether it once existed.
+_REFUSED_KEY = Form(
+    401,
+    AUTHENTICATION,
+    "invalid_api_key",
+    message="Incorrect API key provided. Check it, or ask whoever issued it for a new one.",
+)
+
+FORMS: Mapping[Kind, Form] = MappingProxyType(
+    {
+        Kind.INVALID_JSON: Form(400, INVALID, "invalid_format"),
+        Kind.INVALID_REQUEST: Form(400, INVALID, "invalid_format"),
+        Kind.INVALID_TYPE: Form(400, INVALID, "invalid_format"),
+        Kind.INVALID_VALUE: Form(400, INVALID, "invalid_format"),
+        Kind.UNSUPPORTED_PARAMETER: Form(400, INVALID, "invalid_format"),
+        Kind.UNKNOWN_PARAMETER: Form(400, INVALID, "invalid_format"),
+        Kind.MISSING_PARAMETER: Form(400, INVALID, "missing_field"),
+        Kind.OUT_OF_RANGE: Form(400, INVALID, "value_out_of_range"),
+        Kind.UNKNOWN_VERSION: Form(400, INVALID, "unknown_version"),
+        Kind.AUTHENTICATION: Form(401, AUTHENTICATION, "invalid_api_key"),
+        Kind.KEY_MISSING: Form(401, AUTHENTICATION, "missing_api_key"),
+        Kind.KEY_MALFORMED: Form(401, AUTHENTICATION, "invalid_api_key"),
+        Kind.KEY_UNKNOWN: _REFUSED_KEY,
+        # Whoever shows a revoked key has had it: this one is told apart, as Aurous does.
+        Kind.KEY_REVOKED: Form(
+            401, AUTHENTICATION, "revoked_api_key", message="This API key has been revoked."
+        ),
+        Kind.KEY_EXPIRED: _REFUSED_KEY,
+        Kind.KEY_NOT_YET_VALID: _REFUSED_KEY,
+        Kind.KEYS_UNAVAILABLE: Form(503, SERVER, "keys_unavailable"),
+        Kind.TOO_MANY_ATTEMPTS: Form(429, LIMITED, "too_many_attempts", retry=False),
+        Kind.SCOPE_MISSING: Form(403, AUTHENTICATION, "missing_scope"),
+        Kind.PERMISSION: Form(403, AUTHENTICATION, "permission_denied"),
+        Kind.UNKNOWN_URL: Form(404, NOT_FOUND, "resource_not_found"),
+        Kind.NOT_FOUND: Form(404, NOT_FOUND, "resource_not_found"),
+        Kind.NOT_SERVED: Form(404, NOT_FOUND, "operation_not_served"),
+        Kind.METHOD_NOT_ALLOWED: Form(405, INVALID, "method_not_allowed"),
+        Kind.REQUEST_TIMEOUT: Form(408, INVALID, "request_timeout"),
+        Kind.CONFLICT: Form(409, INVALID, "conflict"),
+        Kind.IDEMPOTENCY_IN_FLIGHT: Form(409, INVALID, "idempotency_key_in_use"),
+        Kind.IDEMPOTENCY_NOT_KEPT: Form(409, INVALID, "idempotency_key_in_use", retry=False),
+        Kind.IDEMPOTENCY_MISMATCH: Form(409, INVALID, "idempotency_key_in_use", retry=False),
+        Kind.IDEMPOTENCY_UNAVAILABLE: Form(503, SERVER, "idempotency_unavailable"),
+        Kind.BODY_TOO_LARGE: Form(413, INVALID, "request_too_large"),
+        Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "unsupported_media_type"),
+        Kind.UNPROCESSABLE: Form(422, INVALID, "invalid_format"),
+        Kind.REQUESTS_LIMITED: Form(429, LIMITED, "too_many_requests"),
+        Kind.TOKENS_LIMITED: Form(429, LIMITED, "tpm_rate_limit_exceeded"),
+        Kind.CONCURRENCY_LIMITED: Form(429, LIMITED, "concurrency_limit_exceeded"),
+        Kind.OVER_WHOLE_LIMIT: Form(429, LIMITED, "tpm_rate_limit_exceeded", retry=False),
+        Kind.LIMITS_UNAVAILABLE: Form(503, SERVER, "limits_unavailable"),
+        Kind.BUDGET_EXHAUSTED: Form(402, INVALID, "budget_exhausted", retry=False),
+        Kind.BALANCE_TOO_LOW: Form(402, INVALID, "balance_too_low", retry=False),
+        Kind.LEDGER_UNAVAILABLE: Form(503, SERVER, "ledger_unavailable"),
+        Kind.MODEL_NOT_PRICED: Form(400, INVALID, "model_not_priced"),
+        Kind.MODEL_NOT_FOUND: Form(404, NOT_FOUND, "model_not_found"),
+        Kind.MODEL_WRONG_KIND: Form(400, INVALID, "model_wrong_kind"),
+        Kind.CONTEXT_EXCEEDED: Form(400, INVALID, "max_input_tokens_exceeded"),
+        Kind.OUTPUT_CAP_EXCEEDED: Form(400, INVALID, "max_tokens_exceeds_hard_cap"),
+        Kind.TOOLS_UNSUPPORTED: Form(400, INVALID, "tools_unsupported"),
+        Kind.TOOL_CHOICE_UNSUPPORTED: Form(400, INVALID, "tool_choice_required_unsupported"),
+        Kind.VISION_UNSUPPORTED: Form(400, INVALID, "vision_unsupported"),
+        Kind.JSON_MODE_UNSUPPORTED: Form(400, INVALID, "json_mode_unsupported"),
+        Kind.JSON_SCHEMA_UNSUPPORTED: Form(400, INVALID, "json_schema_unsupported"),
+        Kind.REASONING_UNSUPPORTED: Form(400, INVALID, "reasoning_unsupported"),
+        Kind.STREAMING_UNSUPPORTED: Form(400, INVALID, "streaming_unsupported"),
+        Kind.EMBEDDINGS_BATCH: Form(400, INVALID, "embeddings_batch_not_supported"),
+        Kind.EMBEDDINGS_TOO_MANY: Form(400, INVALID, "embeddings_input_too_many_items"),
+        Kind.EMBEDDINGS_TOO_LARGE: Form(400, INVALID, "embeddings_input_too_large"),
+        Kind.EMBEDDINGS_MEDIA: Form(400, INVALID, "embeddings_video_unsupported"),
+        Kind.EMBEDDINGS_DIMENSIONS: Form(400, INVALID, "embeddings_unsupported_dimensions"),
+        Kind.INTERNAL: Form(500, SERVER, "internal_error"),
+        Kind.UPSTREAM_UNREACHABLE: Form(502, SERVER, "provider_unavailable"),
+        Kind.UPSTREAM_INVALID: Form(502, SERVER, "provider_unavailable"),
+        Kind.UPSTREAM_REFUSED_KEY: Form(502, SERVER, "provider_unavailable", retry=False),
+        Kind.UPSTREAM_TIMEOUT: Form(504, SERVER, "provider_timeout"),
+        Kind.UPSTREAM_BUSY: Form(503, SERVER, "provider_unavailable"),
+        Kind.UPSTREAM_INTERRUPTED: Form(502, SERVER, "provider_unavailable"),
+        Kind.SHUTTING_DOWN: Form(503, SERVER, "server_is_shutting_down"),
+    }
+)
+
+
+def aurous(brand: str = "Aurous", *, docs: str | None = None) -> Dialect:
+    """Return the dialect with a brand's name in its fields.
+
+    `brand` is 1 to 32 letters; its fields begin with it in lower case. `docs` is the address of the
+    brand's page of errors, to which `#` and the code are added; without it errors have no
+    `doc_url`. Raises ValueError for another brand.
+    """
+    if not (brand.isascii() and brand.isalpha() and len(brand) <= MAX_BRAND):
+        raise ValueError(f"brand is {brand[:MAX_BRAND]!r}: give 1 to {MAX_BRAND} letters.")
+    prefix = brand.lower().encode()
+
+    def members(failure: Failure) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "type": failure.form.type,
+            "code": failure.form.code,
+            "message": failure.said,
+            "param": failure.param,
+        }
+        if docs is not None:
+            said["doc_url"] = f"{docs}#{failure.form.code}"
+        if failure.request_id is not None:
+            said["request_id"] = failure.request_id
+        return said
+
+    return msgspec.structs.replace(
+        OPENAI,
+        name="aurous",
+        forms=FORMS,
+        body=body_of(members),
+        event=event_of(members),
+        request_id_headers=(*OPENAI.request_id_headers, prefix + b"-request-id"),
+        rate_limit_fields=aurous_fields,
+        receipt=aurous_receipt,
+        cost_fields=aurous_cost_fields,
+        budget_fields=aurous_budget_fields,
+        replayed=(prefix + b"-idempotent-replayed", b"true"),
+        idempotency_status=prefix + b"-idempotency-status",
+        exposed=(
+            *OPENAI.exposed,
+            f"{brand}-Request-Id",
+            f"{brand}-Version",
+            f"{brand}-Idempotent-Replayed",
+            f"{brand}-Idempotency-Status",
+            f"{brand}-Credits-Charged",
+            f"{brand}-Credits-Available",
+            "X-RateLimit-Limit",
+            "X-RateLimit-Remaining",
+            "X-RateLimit-Reset",
+            "X-RateLimit-TPM-Limit",
+            "X-RateLimit-TPM-Remaining",
+            "X-RateLimit-TPM-Reset",
+        ),
+    )
