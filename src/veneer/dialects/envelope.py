@@ -1,4 +1,4 @@
-"""Envelopes: an error as a body, and as the event that ends a stream, around a dialect's members."""
+"""Envelopes: an error as a body, and as the event that ends a stream, around its members."""
 
 from collections.abc import Callable
 from typing import Any
