@@ -1,0 +1,65 @@
+"""The catalog: models by all the names that they go by."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import translate
+from functools import lru_cache
+from re import Pattern
+from re import compile as compiled
+
+import msgspec
+
+from veneer.catalog.model import Model
+
+WILDCARD = "*"
+# Names whose model is remembered: what clients send is theirs, and may be anything.
+MAX_REMEMBERED = 1024
+
+
+class Catalog:
+    """Models in their order; `default` is the name that calls have which name none.
+
+    An exact name goes before one with a `*`, and of those the longest first. Raises ValueError for
+    two models of one name, for a default that is no model's, and for an alias with a `*` whose
+    model's own id has one.
+    """
+
+    def __init__(self, models: Sequence[Model], *, default: str | None = None) -> None:
+        self.models = tuple(models)
+        self.default = default
+        self._exact: dict[str, Model] = {}
+        patterns: dict[str, Model] = {}
+        for model in models:
+            for name in (model.id, *model.aliases):
+                kept = patterns if WILDCARD in name else self._exact
+                if kept.setdefault(name, model) is not model:
+                    raise ValueError(f"Two models go by the name {name!r}: give it to one of them.")
+            if WILDCARD in model.id and model.aliases:
+                raise ValueError(
+                    f"The model {model.id!r} stands for many, and so its aliases would for none: "
+                    "name one model for them."
+                )
+        self._patterns = [
+            (pattern_of([name]), patterns[name])
+            for name in sorted(patterns, key=lambda name: (-len(name), name))
+        ]
+        self._find = lru_cache(MAX_REMEMBERED)(self._search)
+        if default is not None and self.find(default) is None:
+            raise ValueError(f"The default model {default!r} is none of those that there are.")
+
+    def find(self, name: str) -> Model | None:
+        """Return the model that goes by a name, with the id that the upstream knows."""
+        return self._exact.get(name) or self._find(name)
+
+    def _search(self, name: str) -> Model | None:
+        for pattern, model in self._patterns:
+            if pattern.fullmatch(name):
+                if WILDCARD in model.id:
+                    return msgspec.structs.replace(model, id=name)
+                return model
+        return None
+
+
+def pattern_of(names: Iterable[str]) -> Pattern[str]:
+    """Return what matches names, of which a `*` stands for any characters."""
+    escaped = (translate(name.replace("[", "[[]").replace("?", "[?]")) for name in names)
+    return compiled("|".join(escaped))
