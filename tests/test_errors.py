@@ -38,7 +38,7 @@ PLAIN = Dialect(
     rate_limit_fields=OPENAI.rate_limit_fields,
     receipt=OPENAI.receipt,
     cost_fields=OPENAI.cost_fields,
-    budget_fields=OPENAI.budget_fields,
+    balance=OPENAI.balance,
 )
 
 

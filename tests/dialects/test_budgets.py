@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veneer.dialects import OPENAI
-from veneer.dialects.budgets import (
-    auriko_budget_fields,
-    aurous_budget_fields,
-    balance,
-    openai_budget_fields,
-)
+from veneer.dialects.budgets import auriko_budget_fields, aurous_budget_fields, balance
 from veneer.facts import BudgetStanding
 from veneer.prices.credits import Credits
 from veneer.prices.money import DOLLAR
@@ -43,8 +38,7 @@ EVERY = [
 
 
 def test_openai_has_none() -> None:
-    assert openai_budget_fields(EVERY, CREDITS) == []
-    assert OPENAI.budget_fields is openai_budget_fields
+    assert OPENAI.budget_fields is None
 
 
 def test_auriko_has_its_periods_and_its_balance() -> None:
@@ -143,7 +137,7 @@ def test_a_balance_may_be_below_nothing_and_is_rounded_down() -> None:
     )
 )
 def test_any_standings_make_fields_that_stand_once(standings: list[BudgetStanding]) -> None:
-    for write in (openai_budget_fields, aurous_budget_fields, auriko_budget_fields):
+    for write in (aurous_budget_fields, auriko_budget_fields):
         fields = write(standings, CREDITS)
         names = [name for name, _ in fields]
         assert len(set(names)) == len(names)

@@ -142,7 +142,7 @@ async def test_the_dialect_is_known_below() -> None:
         rate_limit_fields=OPENAI.rate_limit_fields,
         receipt=OPENAI.receipt,
         cost_fields=OPENAI.cost_fields,
-        budget_fields=OPENAI.budget_fields,
+        balance=OPENAI.balance,
     )
     app = Responder(b"{}", headers=[(b"x-other-id", b"theirs")])
     exchange = await answer(app, dialect=other)

@@ -1,7 +1,7 @@
 """Budget fields: how budgets stand, as each API says it on a response.
 
 Amounts are told of budgets that are disclosed, and have a limit. Where several would be told in the
-same field, the one with the least left is.
+same field, the one with the least left is. OpenAI has no such fields.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,6 @@ PERIODS = MappingProxyType({"day": b"daily", "week": b"weekly", "month": b"month
 SCOPES = MappingProxyType({"team": "workspace", "key": "api_key"})
 
 
-def openai_budget_fields(_standings: Sequence[BudgetStanding], _credits: Credits) -> Fields:
-    """Return none: OpenAI has none."""
-    return []
-
-
 def aurous_budget_fields(standings: Sequence[BudgetStanding], credits_: Credits) -> Fields:
     """Return the credits that are left of what is for all time, without what is held."""
     left = balance(standings)
@@ -43,9 +38,9 @@ def auriko_budget_fields(standings: Sequence[BudgetStanding], _credits: Credits)
     """
     fields: Fields = []
     for period, word in PERIODS.items():
-        tightest = _tightest(standings, period)
-        if tightest is not None:
-            limit, standing = tightest
+        found = tightest(standings, period)
+        if found is not None:
+            limit, standing = found
             fields += (
                 (b"x-budget-%b-limit" % word, money.shown(limit).encode()),
                 (b"x-budget-%b-spend" % word, money.shown(standing.spent).encode()),
@@ -70,17 +65,18 @@ def balance(standings: Sequence[BudgetStanding]) -> int | None:
     It is below 0 where calls cost more than was held for them. None where there is no such budget
     that may be told.
     """
-    tightest = _tightest(standings, TOTAL)
-    if tightest is None:
+    found = tightest(standings, TOTAL)
+    if found is None:
         return None
-    limit, standing = tightest
+    limit, standing = found
     return limit - standing.spent - standing.held
 
 
-def _tightest(
-    standings: Sequence[BudgetStanding], period: str
-) -> tuple[int, BudgetStanding] | None:
-    """Return the budget of a period that has the least left, and its limit."""
+def tightest(standings: Sequence[BudgetStanding], period: str) -> tuple[int, BudgetStanding] | None:
+    """Return the budget of a period that has the least left, and its limit.
+
+    None where none of that period is disclosed and has a limit.
+    """
     found = [
         (standing.limit, standing)
         for standing in standings

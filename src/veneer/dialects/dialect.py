@@ -8,6 +8,8 @@ from veneer.dialects.kinds import Kind
 from veneer.facts import BudgetStanding, Cost, RequestFact, Standing, Usage
 from veneer.prices.credits import Credits
 
+BudgetFields = Callable[[Sequence[BudgetStanding], Credits], list[tuple[bytes, bytes]]]
+
 
 class Form(msgspec.Struct, frozen=True):
     """How a dialect says one kind of failure.
@@ -51,7 +53,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     `receipt` gives the members that tell what a call cost, for the usage object of its answer: from
     the cost, the usage, the operation's name and what a credit is worth. `cost_fields` gives the
     response fields that tell it, from the cost and the credit; `budget_fields` those that say how
-    budgets stand, from their standings and the credit.
+    budgets stand, from their standings and the credit, and is None for an API that has none.
+    `balance` renders the JSON document that a caller gets who asks how it stands.
 
     `version` is the API version field and value, if the API sends one; `replayed` is the field of
     an answer given before, `idempotency_status` that which says why a key was not used. `exposed`
@@ -66,7 +69,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     rate_limit_fields: Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
     receipt: Callable[[Cost, Usage, str, Credits], bytes]
     cost_fields: Callable[[Cost, Credits], list[tuple[bytes, bytes]]]
-    budget_fields: Callable[[Sequence[BudgetStanding], Credits], list[tuple[bytes, bytes]]]
+    balance: Callable[[Sequence[BudgetStanding], Credits], bytes]
+    budget_fields: BudgetFields | None = None
     version: tuple[bytes, bytes] | None = None
     replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
     idempotency_status: bytes = b"idempotency-status"

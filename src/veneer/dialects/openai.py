@@ -3,7 +3,7 @@
 from types import MappingProxyType
 from typing import Any
 
-from veneer.dialects.budgets import openai_budget_fields
+from veneer.dialects.balances import openai_balance
 from veneer.dialects.dialect import Dialect, Failure, Form
 from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
@@ -119,7 +119,7 @@ OPENAI = Dialect(
     rate_limit_fields=openai_fields,
     receipt=openai_receipt,
     cost_fields=openai_cost_fields,
-    budget_fields=openai_budget_fields,
+    balance=openai_balance,
     version=(b"openai-version", b"2020-10-01"),
     exposed=(
         "X-Request-ID",

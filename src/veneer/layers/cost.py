@@ -168,6 +168,8 @@ class CostMiddleware(Layer):
         """Return the error of a call that does not fit, with what the dialect says of budgets."""
         standing = self._accounts.standing(exhausted)
         error = refusal(standing, bill.amount, bill.at)
-        dialect = facts.get(scope, Dialect) or OPENAI
-        fields = dialect.budget_fields([standing], self._credits)
+        write = (facts.get(scope, Dialect) or OPENAI).budget_fields
+        if write is None:
+            return error
+        fields = write([standing], self._credits)
         return msgspec.structs.replace(error, headers=(*error.headers, *fields))
