@@ -10,6 +10,7 @@ from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.receipts import usage_member
 from veneer.edits import Edits
 from veneer.facts import Answered, Cost, Relayed, Route, Usage
+from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._till import Held, Till
 from veneer.ledger.entry import Settlement
@@ -20,7 +21,8 @@ from veneer.quotas.settlement import failed
 class Billed:
     """Settles a call before its last message leaves, or when `settle` is called.
 
-    `clock` gives seconds since the epoch.
+    Its answer has a receipt where there is a `slip`, and tells of budgets where there is a
+    `notice`. `clock` gives seconds since the epoch.
     """
 
     __slots__ = (
@@ -29,6 +31,7 @@ class Billed:
         "_first",
         "_held",
         "_known",
+        "_notice",
         "_reckoning",
         "_scope",
         "_send",
@@ -48,6 +51,7 @@ class Billed:
         till: Till,
         reckoning: Reckoning,
         slip: "Slip | None",
+        notice: Notice | None,
         clock: Callable[[], float],
     ) -> None:
         self._scope = scope
@@ -57,6 +61,7 @@ class Billed:
         self._till = till
         self._reckoning = reckoning
         self._slip = slip
+        self._notice = notice
         self._clock = clock
         self._started = perf_counter()
         self._first: float | None = None
@@ -114,13 +119,23 @@ class Billed:
         await self._till.settle(self._held, settlement)
 
     def _stamped(self, start: Message) -> Message:
-        """Tell the cost where it is known by now, as that of an answer is that was held back."""
+        """Tell what the call cost, and how its budgets stand."""
+        slip, notice = self._slip, self._notice
+        cost = None if slip is None and notice is None else self._known_cost()
+        fields = []
+        if slip is not None and cost is not None and not failed(self._status):
+            fields += slip.fields(cost)
+        if notice is not None:
+            fields += notice.fields(cost)
+        return {**start, "headers": [*start.get("headers", ()), *fields]} if fields else start
+
+    def _known_cost(self) -> Cost | None:
+        """Return the cost if it is known by now: of an error, and of what was held back whole."""
         relayed = self._known.get(Relayed)
-        if self._slip is None or relayed is None or relayed.stream or failed(self._status):
-            return start
+        if not failed(self._status) and (relayed is None or relayed.stream):
+            return None
         state = self._reckoning.state(self._status, ended=False)
-        cost, _ = self._reckoning.final(state, self._status)
-        return {**start, "headers": [*start.get("headers", ()), *self._slip.fields(cost)]}
+        return self._reckoning.final(state, self._status)[0]
 
 
 class Slip:

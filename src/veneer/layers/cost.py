@@ -27,9 +27,10 @@ from veneer.errors import Error
 from veneer.facts import Cost, Principal, RequestId, Usage
 from veneer.layer import Layer
 from veneer.layers._billed import Billed, Slip
+from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._tariff import PRICED, Bill, Tariff
-from veneer.layers._till import OnFailure, Till, call_id
+from veneer.layers._till import Held, OnFailure, Till, call_id
 from veneer.ledger.entry import Exhausted, Hold
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.memory import MemoryLedger
@@ -139,6 +140,7 @@ class CostMiddleware(Layer):
             till=self._till,
             reckoning=reckoning,
             slip=slip,
+            notice=self._notice(scope, held),
             clock=self._clock,
         )
         try:
@@ -163,6 +165,13 @@ class CostMiddleware(Layer):
             model=call.model,
             stream=call.stream,
         )
+
+    def _notice(self, scope: Scope, held: Held) -> Notice | None:
+        """Return what tells of a call's budgets, where there are any and its dialect has words."""
+        if not held.balances:
+            return None
+        write = (facts.get(scope, Dialect) or OPENAI).budget_fields
+        return None if write is None else Notice(self._accounts, held, write, self._credits)
 
     def _refusal(self, scope: Scope, exhausted: Exhausted, bill: Bill) -> Error:
         """Return the error of a call that does not fit, with what the dialect says of budgets."""
