@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from tests.idempotency.served import Answer, Asked
+from tests.answers import Answer
+from tests.idempotency.served import Asked
 
 # What clients get while the store cannot be used.
 UNAVAILABLE = 503

@@ -20,9 +20,10 @@ from tempfile import TemporaryDirectory
 import msgspec
 from redis.asyncio import Redis
 
+from tests.answers import Answer
 from tests.cli.programs import Program
 from tests.idempotency.faults import UNAVAILABLE, Clients, Moment, faults_of
-from tests.idempotency.served import PATIENCE, TAKES, Answer, Asked, CountingUpstream, ask, server
+from tests.idempotency.served import PATIENCE, TAKES, Asked, CountingUpstream, ask, server
 from tests.limiters.redises import own_server
 
 # Seconds from the call on in which moments are: all of it, and a little more.

@@ -15,6 +15,7 @@ from typing import Self
 import anyio.to_thread
 import msgspec
 
+from tests.answers import Answer, post
 from tests.cli.programs import Program
 from tests.cli.upstreams import chunk, plain
 
@@ -128,27 +129,11 @@ class Asked(msgspec.Struct, frozen=True):
         return cls(secrets.token_hex(8), secrets.token_hex(8), stream)
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a client has seen: status 0 where that was nothing, and whether the end was clean."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    whole: bool
-    seconds: float
-
-    @property
-    def replayed(self) -> bool:
-        """Whether it says that it is a replay."""
-        return self.headers.get("idempotent-replayed") == "true"
-
-
 async def ask(port: int, asked: Asked, *, within: float = PATIENCE) -> Answer:
     """Ask on a connection of its own, and read until the server closes it.
 
     Raises TimeoutError where it does not.
     """
-    loop = asyncio.get_running_loop()
     body = json.dumps(
         {
             "model": "m",
@@ -156,50 +141,7 @@ async def ask(port: int, asked: Asked, *, within: float = PATIENCE) -> Answer:
             "messages": [{"role": "user", "content": asked.prompt}],
         }
     ).encode()
-    head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
-        f"idempotency-key: {asked.key}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
-    )
-    received = b""
-    began = loop.time()
-    with suppress(ConnectionError):
-        async with asyncio.timeout(within):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                writer.write(head.encode() + body)
-                while data := await reader.read(65536):
-                    received += data
-            finally:
-                writer.close()
-    return _answer(received, loop.time() - began)
-
-
-def _answer(received: bytes, seconds: float) -> Answer:
-    head, ended, body = received.partition(b"\r\n\r\n")
-    if not ended:
-        return Answer(0, {}, received, False, seconds)  # noqa: FBT003 - a field of a struct
-    status, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    if "chunked" in headers.get("transfer-encoding", ""):
-        body, whole = _dechunked(body)
-    else:
-        whole = len(body) == int(headers.get("content-length", -1))
-    return Answer(int(status.split()[1]), headers, body, whole, seconds)
-
-
-def _dechunked(data: bytes) -> tuple[bytes, bool]:
-    """Return what is in chunks (RFC 9112 §7.1), and whether the last of them is there."""
-    body = b""
-    while True:
-        size, ended, data = data.partition(b"\r\n")
-        if not ended:
-            return body, False
-        length = int(size, 16)
-        if length == 0:
-            return body, data == b"\r\n"
-        body += data[:length]
-        data = data[length + 2 :]
+    return await post(port, body, f"idempotency-key: {asked.key}", within=within)
 
 
 @asynccontextmanager
