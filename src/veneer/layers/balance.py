@@ -1,0 +1,118 @@
+"""Balance: tells callers how they stand under their budgets.
+
+Answers GET on its path, 405 for other methods there, and 503 while the ledger is away; everything
+else passes. Reads what the partitions of its budgets need; writes nothing. Stands below what says
+who calls and what limits requests, and above OperationsMiddleware, which knows no such path.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from veneer import facts
+from veneer.auth.peers import Peers
+from veneer.budgets.accounts import Accounts
+from veneer.budgets.policy import BudgetPolicy
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.errors import Error
+from veneer.layer import Layer
+from veneer.ledger.ledger import Ledger, LedgerUnavailableError
+from veneer.operations import path_below_base
+from veneer.prices.credits import Credits
+
+PATH = "/balance"
+# What budgets may go by of which a request is known that makes no call.
+KNOWN = frozenset({"key", "team", "user", "tag", "peer", "all"})
+
+METHOD_NOT_ALLOWED = Error(
+    Kind.METHOD_NOT_ALLOWED,
+    "This path answers GET and HEAD.",
+    headers=((b"allow", b"GET, HEAD"),),
+)
+UNAVAILABLE = Error(
+    Kind.LEDGER_UNAVAILABLE,
+    "The balance cannot be read right now. Try again later.",
+    headers=((b"retry-after", b"1"),),
+)
+
+_POSSIBLE = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", re.ASCII).fullmatch
+
+
+class BalanceMiddleware(Layer):
+    """Answers a caller with how its budgets stand, at `path` below the base of the API.
+
+    `budgets` and `ledger` are those of the `CostMiddleware` below, and `credits`, `trusted_proxies`
+    and `clock` the same as there. Budgets by model, by operation, or by a function of the host's
+    are left out, for nobody knows of a call that is not made which one it is counted on. The
+    dialect says what the answer looks like; amounts are only in it where a policy is `disclosed`.
+
+    Raises ValueError for options that cannot be.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
+        self,
+        app: ASGIApp,
+        *,
+        ledger: Ledger,
+        budgets: Sequence[BudgetPolicy],
+        credits: Credits | None = None,  # noqa: A002 - the option's name
+        path: str = PATH,
+        trusted_proxies: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not _POSSIBLE(path):
+            raise ValueError(
+                f"The path of the balance is {path!r}: give one such as '/balance', of letters, "
+                "digits, '.', '_', '~' and '-', without a slash at its end."
+            )
+        known = [policy for policy in budgets if _is_known(policy)]
+        self._accounts = Accounts(known, peers=Peers(trusted_proxies))
+        self.reads = self._accounts.reads
+        super().__init__(app)
+        self._ledger = ledger
+        self._credits = Credits() if credits is None else credits
+        self._path = path.removeprefix("/")
+        self._clock = clock
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the ledger's own lifespan."""
+        return self._ledger.lifespan()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer whoever asks for a balance; pass everything else on."""
+        if path_below_base(scope) != self._path:
+            await self.app(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await METHOD_NOT_ALLOWED(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accounts = self._accounts.accounts_for(scope, self._clock())
+        try:
+            balances = await self._ledger.balances(accounts)
+        except LedgerUnavailableError:
+            await UNAVAILABLE(scope, receive, send)
+            return
+        standings = [self._accounts.standing(balance) for balance in balances]
+        dialect = facts.get(scope, Dialect) or OPENAI
+        body = dialect.balance(standings, self._credits)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+
+def _is_known(policy: BudgetPolicy) -> bool:
+    by = policy.partition
+    if callable(by):
+        return False
+    return KNOWN.issuperset([by] if isinstance(by, str) else by)
