@@ -1,16 +1,16 @@
 """The catalog: models by all the names that they go by."""
 
-from collections.abc import Iterable, Sequence
-from fnmatch import translate
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
-from re import Pattern
-from re import compile as compiled
 
 import msgspec
 
 from veneer.catalog.model import Model
 
-WILDCARD = "*"
+# What makes a name stand for many, as in the price book: a shell's patterns, told apart by case.
+WILDCARDS = "*?["
 # Names whose model is remembered: what clients send is theirs, and may be anything.
 MAX_REMEMBERED = 1024
 
@@ -18,9 +18,9 @@ MAX_REMEMBERED = 1024
 class Catalog:
     """Models in their order; `default` is the name that calls have which name none.
 
-    An exact name goes before one with a `*`, and of those the longest first. Raises ValueError for
-    two models of one name, for a default that is no model's, and for an alias with a `*` whose
-    model's own id has one.
+    An exact name goes before a pattern (`*`, `?`, `[...]`), and of those the longest first. Raises
+    ValueError for two models of one name, for a default that is no model's, and for aliases of a
+    model whose own id is a pattern.
     """
 
     def __init__(self, models: Sequence[Model], *, default: str | None = None) -> None:
@@ -30,16 +30,16 @@ class Catalog:
         patterns: dict[str, Model] = {}
         for model in models:
             for name in (model.id, *model.aliases):
-                kept = patterns if WILDCARD in name else self._exact
+                kept = patterns if stands_for_many(name) else self._exact
                 if kept.setdefault(name, model) is not model:
                     raise ValueError(f"Two models go by the name {name!r}: give it to one of them.")
-            if WILDCARD in model.id and model.aliases:
+            if stands_for_many(model.id) and model.aliases:
                 raise ValueError(
                     f"The model {model.id!r} stands for many, and so its aliases would for none: "
                     "name one model for them."
                 )
         self._patterns = [
-            (pattern_of([name]), patterns[name])
+            (re.compile(translate(name)), patterns[name])
             for name in sorted(patterns, key=lambda name: (-len(name), name))
         ]
         self._find = lru_cache(MAX_REMEMBERED)(self._search)
@@ -52,14 +52,19 @@ class Catalog:
 
     def _search(self, name: str) -> Model | None:
         for pattern, model in self._patterns:
-            if pattern.fullmatch(name):
-                if WILDCARD in model.id:
+            if pattern.match(name):
+                if stands_for_many(model.id):
                     return msgspec.structs.replace(model, id=name)
                 return model
         return None
 
 
-def pattern_of(names: Iterable[str]) -> Pattern[str]:
-    """Return what matches names, of which a `*` stands for any characters."""
-    escaped = (translate(name.replace("[", "[[]").replace("?", "[?]")) for name in names)
-    return compiled("|".join(escaped))
+def stands_for_many(name: str) -> bool:
+    """Whether a name is a pattern."""
+    return any(letter in name for letter in WILDCARDS)
+
+
+@lru_cache(MAX_REMEMBERED)
+def matches(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether one of the patterns stands for a name, or is it."""
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)

@@ -42,10 +42,10 @@ KIND_OF = MappingProxyType[str, ModelKind](
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One model; nothing is refused for what is not known of it, which is None.
 
-    `id` is the name that the upstream knows it by; with a `*` in it, of all that match. `aliases`
-    are further names, with or without a `*`. `context_window` and `output_cap` are in tokens,
-    `dimensions` are the lengths of vectors that it can make. `created` is in seconds since the
-    epoch. `listed` is whether lists of models show it.
+    `id` is the name that the upstream knows it by, or a pattern (`*`, `?`, `[...]`) for many, which
+    go by their own names; `aliases` are further names, or patterns of them. `context_window` and
+    `output_cap` are in tokens, `dimensions` are the lengths of vectors that it can make. `created`
+    is in seconds since the epoch. `listed` is whether lists of models show it.
     """
 
     id: str

@@ -1,0 +1,123 @@
+"""Models: which ones there are, under which names, and who may call them with what.
+
+Answers 404 for a model that there is not, or not for this caller, and 400 for what a model cannot
+do. Reads `Principal`, if there is one; writes `Resolved`, and `Call` anew with the name that the
+upstream knows. Stands below what replays answers, so that a replay goes by the request as its
+client wrote it, and above all that counts by the model.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from veneer import facts
+from veneer.call import MAX_BODY, Call, read_call
+from veneer.catalog.catalog import Catalog
+from veneer.catalog.guards import refusal
+from veneer.catalog.model import KIND_OF, Model, Resolved
+from veneer.catalog.permission import is_permitted
+from veneer.client import Client
+from veneer.dialects import Kind
+from veneer.edits import edits_of
+from veneer.errors import Error
+from veneer.facts import Principal
+from veneer.layer import Layer
+from veneer.operations import Body, Endpoint, endpoint_of
+from veneer.wire import splice
+
+Shown = Literal["upstream", "requested", "resolved"]
+
+# Calls of these may leave the model to the upstream.
+UNNAMED = frozenset(["moderations", "images.generations"])
+
+NO_MODEL = Error(Kind.MISSING_PARAMETER, "You must provide a model parameter.", param="model")
+UNREAD = Error(
+    Kind.PERMISSION,
+    "The model of an upload is not read here, so a key that is held to models cannot make one.",
+    param="model",
+)
+
+
+class ModelsMiddleware(Layer):
+    """Finds the model of each call in `catalog`, and refuses what it cannot do.
+
+    `show` is the name that answers have: what the `upstream` says, or the one that was `requested`,
+    or the one that it `resolved` to.
+    """
+
+    writes = (Call, Resolved)
+    enforces = ("models",)
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        catalog: Catalog,
+        show: Shown = "requested",
+        max_body: int = MAX_BODY,
+        provides: Iterable[type] = (),
+    ) -> None:
+        super().__init__(app, provides=provides)
+        self._catalog = catalog
+        self._show = show
+        self._max_body = max_body
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on under its model's own name, or refuse it."""
+        known = scope[facts.SCOPE_KEY]
+        endpoint = known.get(Endpoint) or endpoint_of(scope)
+        if endpoint is None or endpoint.operation.name not in KIND_OF:
+            await self.app(scope, receive, send)
+            return
+        if endpoint.operation.body is not Body.JSON:
+            principal = known.get(Principal)
+            held = principal is not None and principal.models is not None
+            await (UNREAD if held else self.app)(scope, receive, send)
+            return
+        call = known.get(Call) or await read_call(scope, receive, max_body=self._max_body)
+        found = call if isinstance(call, Error) else self._resolve(scope, call)
+        if isinstance(found, Error):
+            await found(scope, receive, send)
+            return
+        await self.app(found, receive, send)
+
+    def _resolve(self, scope: Scope, call: Call) -> Scope | Error:
+        """Return the scope of the call with its model's own name, or the error that it gets."""
+        known = scope[facts.SCOPE_KEY]
+        principal = known.get(Principal)
+        name = call.model or self._catalog.default
+        if name is None:
+            held = principal is not None and principal.models is not None
+            return NO_MODEL if held or call.operation.name not in UNNAMED else scope
+        model = self._catalog.find(name)
+        if model is None or not is_permitted(principal, name, model):
+            return unknown(name)
+        client: Client = known[Client]
+        refused = refusal(model, call, client.kept)
+        if refused is not None:
+            return refused
+        facts.put(scope, Resolved(name, model))
+        self._name(scope, name, model)
+        if model.id == call.model:
+            return scope
+        facts.put(scope, msgspec.structs.replace(call, model=model.id))
+        body = splice.set_member(client.kept, (), "model", msgspec.json.encode(model.id))
+        return client.replace_body(scope, body)
+
+    def _name(self, scope: Scope, requested: str, model: Model) -> None:
+        """Say which name the answer shows."""
+        if self._show == "resolved":
+            edits_of(scope).show_model(model.id)
+        elif self._show == "requested" and requested != model.id:
+            edits_of(scope).show_model(requested)
+
+
+def unknown(name: str) -> Error:
+    """Return the error of a model that is not there, or not for this caller, in OpenAI's words."""
+    return Error(
+        Kind.MODEL_NOT_FOUND,
+        f"The model `{name}` does not exist or you do not have access to it.",
+        param="model",
+    )
