@@ -5,12 +5,16 @@ What is not the JSON that it should be is an upstream's affair: it stays as it i
 
 from contextlib import suppress
 
+import msgspec
+
 from veneer.edits import Edits
 from veneer.facts import Usage
 from veneer.wire import splice, sse
 
 # What a layer gives for an answer that has none; the upstream's null is not to stand beside it.
 USAGE = b'"usage":'
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def edited(
@@ -38,13 +42,28 @@ def edited(
 
 
 def _with_members(data: bytes, path: tuple[str, ...], members: bytes, raw: bytes | None) -> bytes:
-    """Return a text with members added to the object at the path, if one is there."""
+    """Return a text with members in the object at the path, if one is there."""
     # What stands in it once stands where it was found; to look for it costs a walk through all.
     if raw is not None and raw[1:].lstrip()[:1] == b'"' and data.count(raw) == 1:
-        return data.replace(raw, b"%b,%b}" % (raw[:-1].rstrip(), members))
-    if (splice.value(data, path) or b"").startswith(b"{"):
-        return splice.insert(data, path, members)
+        return data.replace(raw, _joined(raw, members))
+    there = splice.value(data, path) or b""
+    if there.startswith(b"{"):
+        return splice.replace(data, path, _joined(there, members))
     return data
+
+
+def _joined(raw: bytes, members: bytes) -> bytes:
+    """Return the text of an object with members more, which replace those of the same names.
+
+    An upstream that is a gateway, too, has its own word for what the call cost it; a member that
+    stood twice would be read as one or the other.
+    """
+    ours = _members(b"{%b}" % members)
+    # An escape may hide a name.
+    if b"\\" in raw or any(b'"%b"' % name.encode() in raw for name in ours):
+        return msgspec.json.encode({**_members(raw), **ours})
+    begin = raw[:-1].rstrip()
+    return b"%b%b%b}" % (begin, b"" if begin == b"{" else b",", members)
 
 
 def named(data: bytes, edits: Edits, path: tuple[str, ...] = ()) -> bytes:
