@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from veneer.auth.verifier import Verifier
 from veneer.config.auth import build_admin, build_verifier, open_access
-from veneer.config.cost import build_cost
+from veneer.config.cost import build_balance, build_cost
 from veneer.config.idempotency import build_idempotency
 from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
@@ -20,6 +20,8 @@ from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
 from veneer.dialects import OPENAI, Dialect
 from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
+from veneer.layers.balance import PATH as BALANCE
+from veneer.layers.balance import BalanceMiddleware
 from veneer.layers.cost import CostMiddleware
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
@@ -113,18 +115,24 @@ def layers(
 def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
     """Yield the layers that count, and the gate: a request that it refuses has cost a request.
 
-    Below it, what is replayed costs no tokens, no slot and no money.
+    Above it stands what answers by itself; below it, what is replayed costs no tokens, no slot and
+    no money.
     """
     several = config.serve.workers > 1
-    gate = {"allow": config.operations.allow, "max_body": config.operations.max_body}
+    allow, max_body = config.operations.allow, config.operations.max_body
     above, below = build_rate_limits(
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
     keys = build_idempotency(config.idempotency, has_keys=has_keys, several=several)
     cost = build_cost(config, has_keys=has_keys)
+    balance = build_balance(cost)
     if above is not None:
-        yield _layer("ratelimit", RateLimitMiddleware, **above, **gate)
-    yield _layer("operations", OperationsMiddleware, **gate)
+        # To ask for the balance is a request, too.
+        counted = allow if balance is None else [*allow, BALANCE]
+        yield _layer("ratelimit", RateLimitMiddleware, **above, allow=counted, max_body=max_body)
+    if balance is not None:
+        yield _layer("budgets", BalanceMiddleware, **balance)
+    yield _layer("operations", OperationsMiddleware, allow=allow, max_body=max_body)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
     if below is not None:

@@ -1,6 +1,6 @@
 """Costs as they are configured: from `[prices]`, `[cost]` and `[[budgets]]` to their layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -49,6 +49,16 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
         "on_failure": table.on_failure,
         "trusted_proxies": config.auth.trusted_proxies,
     }
+
+
+def build_balance(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the options of the layer that tells of budgets, None where there are none to tell of.
+
+    `cost` are those of the layer that charges calls, with which it shares its ledger.
+    """
+    if cost is None or not cost["budgets"]:
+        return None
+    return {name: cost[name] for name in ("ledger", "budgets", "credits", "trusted_proxies")}
 
 
 def _policy(number: int, table: BudgetTable) -> BudgetPolicy:
