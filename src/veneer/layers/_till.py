@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from time import time
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -31,22 +31,44 @@ class Held(msgspec.Struct, frozen=True):
     balances: tuple[Balance, ...] = ()
 
 
+class Wait(Protocol):
+    """Where settlements wait for a ledger that is away; see `Spool`."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether calls may be made whose settlements will come."""
+        ...
+
+    async def append(self, settlement: Settlement) -> None:
+        """Keep a settlement, which has its `hold`."""
+        ...
+
+    def is_back(self) -> None:
+        """Say that the ledger has answered."""
+        ...
+
+
 class Till:
     """Holds and settles, in `ledger`.
 
     While that is away, `on_failure` decides: `closed` makes no call; `open` makes it without a
-    hold, whatever the budgets say, and its row is made when it is settled. That is kept in the
-    ledger's queue, which is bounded: when it is full, calls wait a second for room at their end,
-    and until there is some, no further one is made.
+    hold, whatever the budgets say, and its row is made when it is settled.
+
+    With a `spool`, that waits there, as does what all other calls come to as long as the ledger is
+    away; where there is no room, no further call is made. Without one, the ledger's queue keeps it,
+    which is bounded: when it is full, calls wait a second for room at their end, and until there is
+    some, no further one is made.
     """
 
-    def __init__(self, ledger: Ledger, *, on_failure: OnFailure) -> None:
+    def __init__(self, ledger: Ledger, *, on_failure: OnFailure, spool: Wait | None = None) -> None:
         if on_failure not in ("closed", "open"):
             raise ValueError(f"on_failure is {on_failure!r}: say 'closed' or 'open'.")
         self._ledger = ledger
+        self._spool = spool
         self._open = on_failure == "open"
         self._away = False
         self._full = False
+        self._is_crowded = False
 
     async def hold(self, hold: Hold) -> Held | Exhausted:
         """Hold the amount; raises `LedgerUnavailableError` where the call is not to be made."""
@@ -57,23 +79,29 @@ class Till:
                 self._away = True
                 made = "are made all the same" if self._open else "are not made"
                 logger.error("the ledger is away, calls %s: %s", made, error)  # noqa: TRY400 - the reason is all there is to say
-            if not self._open or self._full:
+            if not self._open or not self._has_room():
                 raise
             # What was to be written may still be, and is closed as released: this is another row.
             return Held(msgspec.structs.replace(hold, call=call_id()), written=False)
-        self._away = False
+        if self._away:
+            self._away = False
+            if self._spool is not None:
+                self._spool.is_back()
         if isinstance(answer, Exhausted):
             return answer
         return Held(hold, written=True, balances=answer)
 
     async def settle(self, held: Held, settlement: Settlement) -> None:
-        """Settle; it is in the ledger's queue at once, so that a cancellation loses nothing."""
+        """Settle; it is in a queue at once, so that a cancellation loses nothing."""
         if settlement.total > held.hold.amount:
             logger.warning(
                 "the call %s cost %d picodollars more than were held for it",
                 settlement.call,
                 settlement.total - held.hold.amount,
             )
+        if self._spool is not None and (self._away or not held.written):
+            await self._spool.append(msgspec.structs.replace(settlement, hold=held.hold))
+            return
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._ledger.settle(settlement)
@@ -81,6 +109,18 @@ class Till:
             self._full = True
         else:
             self._full = False
+
+    def _has_room(self) -> bool:
+        """Whether what a call comes to can wait until the ledger is back."""
+        if self._spool is None:
+            return not self._full
+        if self._spool.has_room:
+            self._is_crowded = False
+            return True
+        if not self._is_crowded:
+            self._is_crowded = True
+            logger.error("nothing more can wait for the ledger: calls are not made")
+        return False
 
 
 def call_id() -> str:
