@@ -45,6 +45,18 @@ def open_database(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> "Database":
         raise ValueError(f"No store has a URL that begins {given.split(':')[0]!r}: give {_FORMS}.")
     if timeout <= 0:
         raise ValueError(f"A store's timeout is a positive number of seconds, not {timeout}.")
+    require(scheme)
+    if scheme == "sqlite":
+        from veneer.stores.sqlite import sqlite  # noqa: PLC0415 - as above
+
+        return sqlite(rest, timeout)
+    from veneer.stores.postgresql import postgresql  # noqa: PLC0415 - as above
+
+    return postgresql(f"{scheme}://{rest}", timeout)
+
+
+def require(scheme: str) -> None:
+    """Raise ValueError where what a `sqlite` or `postgresql` store needs is not installed."""
     extra, modules = _EXTRAS[scheme]
     for module in modules:
         try:
@@ -53,10 +65,3 @@ def open_database(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> "Database":
             raise ValueError(
                 f"A {scheme} store needs the package {error.name}: install veneer[{extra}]."
             ) from error
-    if scheme == "sqlite":
-        from veneer.stores.sqlite import sqlite  # noqa: PLC0415 - as above
-
-        return sqlite(rest, timeout)
-    from veneer.stores.postgresql import postgresql  # noqa: PLC0415 - as above
-
-    return postgresql(f"{scheme}://{rest}", timeout)
