@@ -53,6 +53,7 @@ class BudgetPolicy:
         self.reads = read_by(partition)
         self.asks_host = callable(partition)
         self._soft = _thresholds(soft)
+        self.soft = tuple(threshold for threshold, _ in self._soft)
         self._own = lru_cache(MAX_REMEMBERED)(self._read_own)
 
     def partitioner(self, peers: Peers) -> Partitioner:
@@ -83,7 +84,12 @@ class BudgetPolicy:
         """
         if limit is None:
             return []
-        return [threshold for threshold, exact in self._soft if before < exact * limit <= after]
+        # Whole numbers: this is done for every call, and fractions take ten times as long.
+        return [
+            threshold
+            for threshold, exact in self._soft
+            if before * exact.denominator < exact.numerator * limit <= after * exact.denominator
+        ]
 
     def _read_own(self, limit: str) -> int | None:
         """Return a key's own limit; the common one, once that is logged, where it is none."""
