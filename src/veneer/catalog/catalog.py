@@ -1,9 +1,10 @@
 """The catalog: models by all the names that they go by."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
+from hashlib import sha256
 
 import msgspec
 
@@ -18,13 +19,20 @@ MAX_REMEMBERED = 1024
 class Catalog:
     """Models in their order; `default` is the name that calls have which name none.
 
+    `made` is when it was put together, in seconds since the epoch; `version` changes with what is
+    in it.
+
     An exact name goes before a pattern (`*`, `?`, `[...]`), and of those the longest first. Raises
     ValueError for two models of one name, for a default that is no model's, and for aliases of a
     model whose own id is a pattern.
     """
 
-    def __init__(self, models: Sequence[Model], *, default: str | None = None) -> None:
+    def __init__(
+        self, models: Sequence[Model], *, default: str | None = None, made: float = 0.0
+    ) -> None:
         self.models = tuple(models)
+        self.made = made
+        self.version = sha256(repr(self.models).encode()).hexdigest()[:12]
         self.default = default
         self._exact: dict[str, Model] = {}
         patterns: dict[str, Model] = {}
@@ -49,6 +57,13 @@ class Catalog:
     def find(self, name: str) -> Model | None:
         """Return the model that goes by a name, with the id that the upstream knows."""
         return self._exact.get(name) or self._find(name)
+
+    def names(self) -> Iterator[tuple[str, Model]]:
+        """Yield the names under which models are listed: ids, then aliases, without patterns."""
+        for model in self.models:
+            for name in (model.id, *model.aliases):
+                if model.listed and not stands_for_many(name):
+                    yield name, model
 
     def _search(self, name: str) -> Model | None:
         for pattern, model in self._patterns:

@@ -14,6 +14,7 @@ from veneer.dialects.budgets import auriko_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form
 from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
+from veneer.dialects.listings import auriko_model, auriko_models
 from veneer.dialects.openai import OPENAI
 from veneer.dialects.rate_limits import auriko_fields
 
@@ -137,6 +138,8 @@ def auriko(*, docs: str | None = None) -> Dialect:
         event=event_of(members),
         rate_limit_fields=auriko_fields,
         budget_fields=auriko_budget_fields,
+        model=auriko_model,
+        models=auriko_models,
         exposed=(
             *OPENAI.exposed,
             "X-Rate-Limit-Source",

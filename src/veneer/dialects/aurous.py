@@ -1,6 +1,7 @@
 """Aurous' way of speaking, under any brand: as its documentation and migration guide have it."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +11,7 @@ from veneer.dialects.budgets import aurous_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form
 from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
+from veneer.dialects.listings import aurous_model
 from veneer.dialects.openai import OPENAI
 from veneer.dialects.rate_limits import aurous_fields
 from veneer.dialects.receipts import aurous_cost_fields, aurous_receipt
@@ -140,6 +142,7 @@ def aurous(brand: str = "Aurous", *, docs: str | None = None) -> Dialect:
         receipt=aurous_receipt,
         cost_fields=aurous_cost_fields,
         budget_fields=aurous_budget_fields,
+        model=partial(aurous_model, prefix=prefix.decode()),
         replayed=(prefix + b"-idempotent-replayed", b"true"),
         idempotency_status=prefix + b"-idempotency-status",
         exposed=(

@@ -1,10 +1,12 @@
 """The record that a dialect is: everything that one API says in its own way."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from veneer.dialects.kinds import Kind
+from veneer.dialects.listings import Listed, openai_model, openai_models
 from veneer.facts import BudgetStanding, Cost, RequestFact, Standing, Usage
 from veneer.prices.credits import Credits
 
@@ -54,7 +56,9 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     the cost, the usage, the operation's name and what a credit is worth. `cost_fields` gives the
     response fields that tell it, from the cost and the credit; `budget_fields` those that say how
     budgets stand, from their standings and the credit, and is None for an API that has none.
-    `balance` renders the JSON document that a caller gets who asks how it stands.
+    `balance` renders the JSON document that a caller gets who asks how it stands. `model` gives a
+    model as lists show it, from what is shown and the credit; `models` renders a list of them, with
+    the version of the catalog and its age in seconds.
 
     `version` is the API version field and value, if the API sends one; `replayed` is the field of
     an answer given before, `idempotency_status` that which says why a key was not used. `exposed`
@@ -71,6 +75,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     cost_fields: Callable[[Cost, Credits], list[tuple[bytes, bytes]]]
     balance: Callable[[Sequence[BudgetStanding], Credits], bytes]
     budget_fields: BudgetFields | None = None
+    model: Callable[[Listed, Credits], dict[str, Any]] = openai_model
+    models: Callable[[list[dict[str, Any]], str, float], bytes] = openai_models
     version: tuple[bytes, bytes] | None = None
     replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
     idempotency_status: bytes = b"idempotency-status"

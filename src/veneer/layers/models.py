@@ -24,7 +24,10 @@ from veneer.edits import edits_of
 from veneer.errors import Error
 from veneer.facts import Principal
 from veneer.layer import Layer
+from veneer.layers._listing import Listing, unknown
 from veneer.operations import Body, Endpoint, endpoint_of
+from veneer.prices.book import PriceBook
+from veneer.prices.credits import Credits
 from veneer.wire import splice
 
 Shown = Literal["upstream", "requested", "resolved"]
@@ -44,23 +47,27 @@ class ModelsMiddleware(Layer):
     """Finds the model of each call in `catalog`, and refuses what it cannot do.
 
     `show` is the name that answers have: what the `upstream` says, or the one that was `requested`,
-    or the one that it `resolved` to.
+    or the one that it `resolved` to. `GET /models` is answered here, with `prices` where the
+    dialect shows them, and `credits` is what a credit is worth.
     """
 
     writes = (Call, Resolved)
     enforces = ("models",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
         self,
         app: ASGIApp,
         *,
         catalog: Catalog,
+        prices: PriceBook | None = None,
+        credits: Credits | None = None,  # noqa: A002 - the option's name
         show: Shown = "requested",
         max_body: int = MAX_BODY,
         provides: Iterable[type] = (),
     ) -> None:
         super().__init__(app, provides=provides)
         self._catalog = catalog
+        self._listing = Listing(prices=prices, credits_=credits or Credits())
         self._show = show
         self._max_body = max_body
 
@@ -68,6 +75,9 @@ class ModelsMiddleware(Layer):
         """Pass a call on under its model's own name, or refuse it."""
         known = scope[facts.SCOPE_KEY]
         endpoint = known.get(Endpoint) or endpoint_of(scope)
+        if endpoint is not None and endpoint.operation.name == "models":
+            await self._listing.answer(self._catalog, endpoint, scope, receive, send)
+            return
         if endpoint is None or endpoint.operation.name not in KIND_OF:
             await self.app(scope, receive, send)
             return
@@ -112,12 +122,3 @@ class ModelsMiddleware(Layer):
             edits_of(scope).show_model(model.id)
         elif self._show == "requested" and requested != model.id:
             edits_of(scope).show_model(requested)
-
-
-def unknown(name: str) -> Error:
-    """Return the error of a model that is not there, or not for this caller, in OpenAI's words."""
-    return Error(
-        Kind.MODEL_NOT_FOUND,
-        f"The model `{name}` does not exist or you do not have access to it.",
-        param="model",
-    )

@@ -1,0 +1,95 @@
+"""Lists of models, and single ones, for those who ask which there are."""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from veneer import facts
+from veneer.catalog.catalog import Catalog
+from veneer.catalog.model import Model
+from veneer.catalog.permission import is_permitted
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.dialects.listings import Listed
+from veneer.errors import Error
+from veneer.facts import Principal
+from veneer.operations import Endpoint
+from veneer.prices.book import PriceBook
+from veneer.prices.credits import Credits
+
+PREFIX = b"models/"
+
+
+class Listing:
+    """Answers `GET /models`, and `/models/{name}`, with what the caller may use.
+
+    `prices` are shown where the dialect shows prices, and `credits_` is what a credit is worth.
+    `clock` gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        prices: PriceBook | None,
+        credits_: Credits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._prices = prices
+        self._credits = credits_
+        self._clock = clock
+
+    async def answer(
+        self, catalog: Catalog, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer with all models, or with the one that the path names."""
+        dialect = facts.get(scope, Dialect) or OPENAI
+        principal = facts.get(scope, Principal)
+        if endpoint.path.startswith(PREFIX):
+            name = unquote(endpoint.path[len(PREFIX) :].decode("ascii"))
+            model = catalog.find(name)
+            if model is None or not is_permitted(principal, name, model):
+                await unknown(name)(scope, receive, send)
+                return
+            row = dialect.model(self._listed(name, model), self._credits)
+            await _send(msgspec.json.encode(row), scope, send)
+            return
+        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("endpoint")
+        permitted = (
+            self._listed(name, model)
+            for name, model in catalog.names()
+            if is_permitted(principal, name, model)
+        )
+        rows = [
+            dialect.model(listed, self._credits)
+            for listed in permitted
+            if asked is None or asked[-1] in listed.endpoints
+        ]
+        age = max(0.0, self._clock() - catalog.made) if catalog.made else 0.0
+        await _send(dialect.models(rows, catalog.version, age), scope, send)
+
+    def _listed(self, name: str, model: Model) -> Listed:
+        price = None
+        if self._prices is not None:
+            price = self._prices.price(model.id, at=self._clock())
+        return Listed(name, model, price)
+
+
+def unknown(name: str) -> Error:
+    """Return the error of a model that is not there, or not for this caller, in OpenAI's words."""
+    return Error(
+        Kind.MODEL_NOT_FOUND,
+        f"The model `{name}` does not exist or you do not have access to it.",
+        param="model",
+    )
+
+
+async def _send(body: bytes, scope: Scope, send: Send) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
