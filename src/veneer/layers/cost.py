@@ -7,8 +7,8 @@ above the relay: a call that comes here is made, and is paid for once.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import msgspec
@@ -19,6 +19,7 @@ from veneer.auth.peers import Peers
 from veneer.budgets.accounts import Accounts
 from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.refusal import NOT_PRICED, UNAVAILABLE, refusal
+from veneer.budgets.thresholds import OnThreshold, Thresholds
 from veneer.call import Call, read_call
 from veneer.client import Client
 from veneer.dialects import OPENAI, Dialect
@@ -55,6 +56,9 @@ class CostMiddleware(Layer):
 
     With `receipts`, answers tell what they cost, in the dialect's form, and streams their usage,
     too, whether asked or not; `credits` is what a credit is worth where they are shown.
+    `on_threshold` is called with a `Crossing` when what is spent reaches a `soft` threshold of a
+    budget, once over all processes on a ledger; it may be asynchronous, and have a `lifespan`, as a
+    `ThresholdWebhook` has. Each is logged, too.
     `trusted_proxies` are for budgets by peer, as for `AuthMiddleware`. `clock` gives seconds since
     the epoch.
 
@@ -76,6 +80,7 @@ class CostMiddleware(Layer):
         default_output: int = 1024,
         receipts: bool = True,
         on_failure: OnFailure = "closed",
+        on_threshold: OnThreshold | None = None,
         estimator: Estimator | None = None,
         trusted_proxies: Iterable[str] = (),
         clock: Callable[[], float] = time.time,
@@ -93,13 +98,19 @@ class CostMiddleware(Layer):
         )
         self._ledger = MemoryLedger() if ledger is None else ledger
         self._till = Till(self._ledger, on_failure=on_failure)
+        self._thresholds = Thresholds(budgets, on_threshold)
+        if self._thresholds.any:
+            self._ledger.watch(self._thresholds.watch)
         self._credits = Credits() if credits is None else credits
         self._receipts = receipts
         self._clock = clock
 
-    def lifespan(self) -> AbstractAsyncContextManager[object]:
-        """Return the ledger's own lifespan."""
-        return self._ledger.lifespan()
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Be in the lifespans of the ledger, and of whoever is told of thresholds."""
+        # The ledger's ends first: what it settles last may cross something, too.
+        async with self._thresholds.lifespan(), self._ledger.lifespan():
+            yield
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hold what the call may cost and pass it on, or refuse it."""
