@@ -3,19 +3,28 @@
 import asyncio
 import logging
 import os
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import time
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from veneer.ledger.entry import Balance, Exhausted, Hold, Settlement
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
+from veneer.ledger.memory import MemoryLedger
 from veneer.wire.ids import RANDOM_LENGTH, ulid
+
+if TYPE_CHECKING:
+    from veneer.ledger.spool import Spool
 
 logger = logging.getLogger("veneer.cost")
 
 # Seconds that the end of a call waits for room in the ledger's queue.
 PATIENCE = 1.0
+
+# Bytes that may wait in the spool of each process.
+MAX_SPOOL = 64 * 1024 * 1024
 
 OnFailure = Literal["closed", "open"]
 
@@ -31,44 +40,44 @@ class Held(msgspec.Struct, frozen=True):
     balances: tuple[Balance, ...] = ()
 
 
-class Wait(Protocol):
-    """Where settlements wait for a ledger that is away; see `Spool`."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether calls may be made whose settlements will come."""
-        ...
-
-    async def append(self, settlement: Settlement) -> None:
-        """Keep a settlement, which has its `hold`."""
-        ...
-
-    def is_back(self) -> None:
-        """Say that the ledger has answered."""
-        ...
-
-
 class Till:
     """Holds and settles, in `ledger`.
 
     While that is away, `on_failure` decides: `closed` makes no call; `open` makes it without a
     hold, whatever the budgets say, and its row is made when it is settled.
 
-    With a `spool`, that waits there, as does what all other calls come to as long as the ledger is
-    away; where there is no room, no further call is made. Without one, the ledger's queue keeps it,
-    which is bounded: when it is full, calls wait a second for room at their end, and until there is
-    some, no further one is made.
+    With a folder `spool`, that waits there, as does what all other calls come to as long as the
+    ledger is away; where there is no room, for a process' file has `max_spool` bytes or the disk
+    fails, no further call is made. Without one, the ledger's queue keeps it, which is bounded: when
+    it is full, calls wait a second for room at their end, and until there is some, no further one
+    is made.
     """
 
-    def __init__(self, ledger: Ledger, *, on_failure: OnFailure, spool: Wait | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        on_failure: OnFailure,
+        spool: str | os.PathLike[str] | None = None,
+        max_spool: int = MAX_SPOOL,
+    ) -> None:
         if on_failure not in ("closed", "open"):
             raise ValueError(f"on_failure is {on_failure!r}: say 'closed' or 'open'.")
         self._ledger = ledger
-        self._spool = spool
+        self._spool = None if spool is None else _open_spool(spool, ledger, max_spool)
         self._open = on_failure == "open"
         self._away = False
         self._full = False
         self._is_crowded = False
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the context in which it can be used."""
+        return self._ledger.lifespan() if self._spool is None else self._lifespan(self._spool)
+
+    @asynccontextmanager
+    async def _lifespan(self, spool: "Spool") -> AsyncIterator[None]:
+        async with self._ledger.lifespan(), spool.lifespan():
+            yield
 
     async def hold(self, hold: Hold) -> Held | Exhausted:
         """Hold the amount; raises `LedgerUnavailableError` where the call is not to be made."""
@@ -121,6 +130,17 @@ class Till:
             self._is_crowded = True
             logger.error("nothing more can wait for the ledger: calls are not made")
         return False
+
+
+def _open_spool(folder: str | os.PathLike[str], ledger: Ledger, max_bytes: int) -> "Spool":
+    if isinstance(ledger, MemoryLedger):
+        raise ValueError(  # noqa: TRY004 - what is wrong is a setting
+            "spool: a ledger in memory is never away, and ends with the process: leave it out, or "
+            "give a ledger that lasts."
+        )
+    from veneer.ledger.spool import Spool  # noqa: PLC0415 - locks files as not all systems do
+
+    return Spool(folder, ledger, max_bytes=max_bytes)
 
 
 def call_id() -> str:

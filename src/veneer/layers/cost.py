@@ -6,6 +6,7 @@ need; writes `Call` and `Cost`. Stands below what replays answers and what limit
 above the relay: a call that comes here is made, and is paid for once.
 """
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from veneer.layers._billed import Billed, Slip
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._tariff import PRICED, Bill, Tariff
-from veneer.layers._till import Held, OnFailure, Till, call_id
+from veneer.layers._till import MAX_SPOOL, Held, OnFailure, Till, call_id
 from veneer.ledger.entry import Exhausted, Hold
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.memory import MemoryLedger
@@ -52,7 +53,9 @@ class CostMiddleware(Layer):
 
     `ledger` is this process's memory, if none is given. While it is away, `on_failure` decides:
     `closed` answers 503, `open` makes calls without a hold, outside all budgets, and writes their
-    rows when it is back; how many of these wait is bounded by the ledger's queue.
+    rows when it is back. Until then they wait in the folder `spool`, `max_spool` bytes for each
+    process, and survive it; so does what calls come to that were held before. Without one they wait
+    in the ledger's queue. Where there is no room, no further call is made.
 
     With `receipts`, answers tell what they cost, in the dialect's form, and streams their usage,
     too, whether asked or not; `credits` is what a credit is worth where they are shown.
@@ -80,6 +83,8 @@ class CostMiddleware(Layer):
         default_output: int = 1024,
         receipts: bool = True,
         on_failure: OnFailure = "closed",
+        spool: str | os.PathLike[str] | None = None,
+        max_spool: int = MAX_SPOOL,
         on_threshold: OnThreshold | None = None,
         estimator: Estimator | None = None,
         trusted_proxies: Iterable[str] = (),
@@ -97,7 +102,7 @@ class CostMiddleware(Layer):
             unpriced=unpriced,
         )
         self._ledger = MemoryLedger() if ledger is None else ledger
-        self._till = Till(self._ledger, on_failure=on_failure)
+        self._till = Till(self._ledger, on_failure=on_failure, spool=spool, max_spool=max_spool)
         self._thresholds = Thresholds(budgets, on_threshold)
         if self._thresholds.any:
             self._ledger.watch(self._thresholds.watch)

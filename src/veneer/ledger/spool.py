@@ -18,8 +18,6 @@ from veneer.wiring import ConfigurationError
 
 logger = logging.getLogger("veneer.ledger")
 
-MAX_BYTES = 64 * 1024 * 1024
-
 # Seconds in which the folder must answer at the start, and those in which, at the end, what waits
 # may still go into the ledger.
 OPENING = 10.0
@@ -35,15 +33,13 @@ class Spool:
     ledger shows it; what dead processes have left is taken over by one of the others, at its start
     and then now and then. What waits at the end of the lifespan stays in the folder.
 
-    It has room while a process' file has less than `max_bytes` (default 64 MiB) and the disk works.
+    It has room while a process' file has less than `max_bytes` and the disk works.
     All work on the disk is done in a thread. The folder is made where there is none, but not the
     one above it. Raises ValueError for what cannot be; entering the lifespan raises
     `ConfigurationError` for a folder that cannot be written.
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str], ledger: Ledger, *, max_bytes: int = MAX_BYTES
-    ) -> None:
+    def __init__(self, folder: str | os.PathLike[str], ledger: Ledger, *, max_bytes: int) -> None:
         if max_bytes < 1:
             raise ValueError(f"max_spool is a positive number of bytes, not {max_bytes}.")
         if not os.fspath(folder) or "\0" in os.fspath(folder):
