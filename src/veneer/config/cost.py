@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from veneer.budgets.policy import BudgetPolicy
+from veneer.budgets.webhook import ThresholdWebhook
 from veneer.config.cost_tables import BudgetTable, CostTable
 from veneer.config.prices import build_prices
+from veneer.config.secret import read_secret
 from veneer.config.store_url import read_store_url
 from veneer.config.tables import Config
 from veneer.facts import Principal
@@ -27,8 +29,8 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
     table, budgets = config.cost, config.budgets
     pricing = build_prices(config.prices)
     if pricing is None:
-        if budgets or table.ledger is not None:
-            unused = "[[budgets]]" if budgets else "[cost] ledger"
+        unused = _set(table, budgets)
+        if unused is not None:
             raise ConfigurationError(
                 f"{unused} is set, and nothing has a price: give [[prices.models]], or say "
                 "list_prices = true in [prices]."
@@ -47,6 +49,7 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
         "factor": table.factor,
         "default_output": table.output_tokens,
         "on_failure": table.on_failure,
+        "on_threshold": _webhook(table, budgets),
         "trusted_proxies": config.auth.trusted_proxies,
     }
 
@@ -59,6 +62,38 @@ def build_balance(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if cost is None or not cost["budgets"]:
         return None
     return {name: cost[name] for name in ("ledger", "budgets", "credits", "trusted_proxies")}
+
+
+def _set(table: CostTable, budgets: Sequence[BudgetTable]) -> str | None:
+    """Return an option that is set and is of no use without prices."""
+    if budgets:
+        return "[[budgets]]"
+    if table.ledger is not None:
+        return "[cost] ledger"
+    return None if table.webhook is None else "[cost] webhook"
+
+
+def _webhook(table: CostTable, budgets: Sequence[BudgetTable]) -> ThresholdWebhook | None:
+    if table.webhook is None:
+        if table.webhook_secret is not None:
+            raise ConfigurationError(
+                "[cost] webhook_secret is set, and there is nothing that it would sign: give "
+                "webhook the URL that is told, or leave it out."
+            )
+        return None
+    if not any(budget.soft for budget in budgets):
+        raise ConfigurationError(
+            "[cost] webhook is set, and no budget has a threshold to tell of: give one of "
+            "[[budgets]] soft = [0.8], or leave it out."
+        )
+    url = read_store_url(table.webhook, "[cost] webhook")
+    secret = table.webhook_secret
+    if secret is not None:
+        secret = read_secret(secret, "[cost] webhook_secret")
+    try:
+        return ThresholdWebhook(url, secret)
+    except ValueError as error:
+        raise ConfigurationError(f"[cost] webhook: {error}") from error
 
 
 def _policy(number: int, table: BudgetTable) -> BudgetPolicy:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from veneer.config.table import STORE, Amount, Count, Name, Table
+from veneer.config.table import STORE, Amount, Count, Name, Secret, Table
 
 
 class CostTable(Table, frozen=True):
@@ -36,6 +36,21 @@ class CostTable(Table, frozen=True):
             "outside all budgets and writes them when it is back."
         ),
     ] = "closed"
+    # Marked as the URLs of stores are: it may be a secret in itself, and then is somewhere else.
+    webhook: Annotated[
+        Annotated[str, Meta(min_length=1, extra={STORE: True})] | None,
+        Meta(
+            description="URL that is told of each `soft` threshold that is reached, as it is, or "
+            "as `env:NAME` or `file:PATH`. Left out: they are only logged."
+        ),
+    ] = None
+    webhook_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="Where the secret is that signs what the webhook sends, as Standard "
+            "Webhooks has it: `whsec_` and 24 to 64 bytes in base64."
+        ),
+    ] = None
 
 
 class BudgetTable(Table, frozen=True):
@@ -78,6 +93,14 @@ class BudgetTable(Table, frozen=True):
             "fewer, the last.",
         ),
     ] = 1
+    soft: Annotated[
+        list[Annotated[float, Meta(gt=0, le=1)]],
+        Meta(
+            max_length=20,
+            description="Fractions of the limit, such as `[0.8, 0.95]`: when what is spent reaches "
+            "one, that is logged, and the webhook told.",
+        ),
+    ] = []
     disclosed: Annotated[bool, Meta(description="Callers may see the amounts of this budget.")] = (
         False
     )
