@@ -112,9 +112,9 @@ class CostMiddleware(Layer):
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Be in the lifespans of the ledger, and of whoever is told of thresholds."""
+        """Be in the lifespans of the ledger, its spool, and of whoever is told of thresholds."""
         # The ledger's ends first: what it settles last may cross something, too.
-        async with self._thresholds.lifespan(), self._ledger.lifespan():
+        async with self._thresholds.lifespan(), self._till.lifespan():
             yield
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
