@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from veneer.config.table import STORE, Amount, Count, Name, Secret, Table
@@ -96,11 +97,10 @@ class BudgetTable(Table, frozen=True):
     soft: Annotated[
         list[Annotated[float, Meta(gt=0, le=1)]],
         Meta(
-            max_length=20,
             description="Fractions of the limit, such as `[0.8, 0.95]`: when what is spent reaches "
             "one, that is logged, and the webhook told.",
         ),
-    ] = []
+    ] = msgspec.field(default_factory=list)
     disclosed: Annotated[bool, Meta(description="Callers may see the amounts of this budget.")] = (
         False
     )
