@@ -1,6 +1,7 @@
 """Costs as they are configured: from `[prices]`, `[cost]` and `[[budgets]]` to their layer."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from veneer.config.tables import Config
 from veneer.facts import Principal
 from veneer.ledger.ledger import Ledger
 from veneer.ledger.opening import open_ledger
+from veneer.store_urls import sqlite_file
 from veneer.wiring import ConfigurationError
 
 MEMORY = "memory://"
@@ -49,6 +51,8 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
         "factor": table.factor,
         "default_output": table.output_tokens,
         "on_failure": table.on_failure,
+        "spool": _spool(table),
+        "max_spool": table.max_spool,
         "on_threshold": _webhook(table, budgets),
         "trusted_proxies": config.auth.trusted_proxies,
     }
@@ -130,3 +134,24 @@ def _ledger(table: CostTable, *, several: bool) -> Ledger:
         return open_ledger(url)
     except ValueError as error:
         raise ConfigurationError(f"[cost] ledger: {error}") from error
+
+
+def _spool(table: CostTable) -> str | None:
+    """Return the folder where calls wait while the ledger is away, None for its queue in memory."""
+    if table.spool is not None or table.ledger is None:
+        return table.spool
+    url = read_store_url(table.ledger, "[cost] ledger")
+    if url == MEMORY:
+        return None
+    is_open = table.on_failure == "open"
+    scheme, _, location = url.partition("://")
+    if scheme == "sqlite":
+        beside = Path(f"{sqlite_file(location)}-spool")
+        # What is left from when calls were made all the same is not forgotten.
+        return str(beside) if is_open or beside.is_dir() else None
+    if is_open:
+        raise ConfigurationError(
+            '[cost] on_failure is "open", and nothing says where calls wait while the ledger is '
+            'away: give spool = "folder", on a disk of this machine.'
+        )
+    return None

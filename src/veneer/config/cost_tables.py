@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from veneer.config.table import STORE, Amount, Count, Name, Secret, Table
+from veneer.config.table import FILE, STORE, Amount, Count, Name, Secret, Table
 
 
 class CostTable(Table, frozen=True):
@@ -37,6 +37,22 @@ class CostTable(Table, frozen=True):
             "outside all budgets and writes them when it is back."
         ),
     ] = "closed"
+    spool: Annotated[
+        Annotated[str, Meta(min_length=1, extra={FILE: True})] | None,
+        Meta(
+            description="Folder where calls wait on disk that the ledger cannot take while it is "
+            "away, also over restarts; one for all processes with the same ledger, and none else. "
+            'Left out, with `on_failure = "open"`: beside the file of an SQLite ledger, with '
+            "`-spool` after its name; any other ledger needs it then."
+        ),
+    ] = None
+    max_spool: Annotated[
+        Count,
+        Meta(
+            description="Bytes that may wait there for each process; then no calls are made before "
+            "the ledger is back."
+        ),
+    ] = 67108864
     # Marked as the URLs of stores are: it may be a secret in itself, and then is somewhere else.
     webhook: Annotated[
         Annotated[str, Meta(min_length=1, extra={STORE: True})] | None,
