@@ -1,0 +1,87 @@
+"""Overview: how all accounts of budgets stand, as those see it who set limits."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from veneer.budgets.policy import BudgetPolicy
+from veneer.ledger.entry import Balance, Limit
+
+# Who says what the limit is: an operator by hand, or the policy in the configuration.
+Origin = Literal["set", "configured"]
+
+_Key = tuple[str, tuple[str, ...]]
+_Span = tuple[int | None, int | None]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account stands; amounts are in picodollars.
+
+    `limit` is None where nothing is refused, and where it is not known, which is where there is no
+    `origin`. A key's own limit is not known here, and goes before the configured one. `period` is
+    the policy's, if that is known; `starts` and `ends` are seconds since the epoch, both None where
+    nothing is counted yet and no policy known, and `ends` also for the total.
+    """
+
+    budget: str
+    partition: tuple[str, ...]
+    period: str | None
+    starts: int | None
+    ends: int | None
+    limit: int | None
+    origin: Origin | None
+    spent: int = 0
+    held: int = 0
+
+    @property
+    def remaining(self) -> int | None:
+        """What is neither spent nor held, if there is a limit."""
+        return None if self.limit is None else self.limit - self.spent - self.held
+
+
+def overview(
+    balances: Iterable[Balance],
+    limits: Iterable[Limit],
+    policies: Mapping[str, BudgetPolicy],
+    at: float,
+) -> list[Line]:
+    """Return a line for each account, and for each limit that waits for one, in their order.
+
+    `balances` are of accounts whose period the time lies in. Of a budget that is among `policies`
+    those are left out that were counted in another period, before it was changed.
+    """
+    by_hand = {(limit.budget, limit.partition): limit for limit in limits}
+    waiting = dict(by_hand)
+    lines = []
+    for balance in balances:
+        account = balance.account
+        policy = policies.get(account.budget)
+        key, span = (account.budget, account.partition), (account.starts, account.ends)
+        if policy is None or policy.period.period_at(at) == span:
+            waiting.pop(key, None)
+            line = _line(key, policy, by_hand.get(key), span)
+            lines.append(msgspec.structs.replace(line, spent=balance.spent, held=balance.held))
+    for key, limit in waiting.items():
+        policy = policies.get(limit.budget)
+        unused: _Span = (None, None) if policy is None else policy.period.period_at(at)
+        lines.append(_line(key, policy, limit, unused))
+    return sorted(lines, key=lambda line: (line.budget, line.partition, line.starts or 0))
+
+
+def _line(key: _Key, policy: BudgetPolicy | None, by_hand: Limit | None, span: _Span) -> Line:
+    limit: int | None = None
+    origin: Origin | None = None
+    if by_hand is not None:
+        limit, origin = by_hand.amount, "set"
+    elif policy is not None:
+        limit, origin = policy.limit, "configured"
+    return Line(
+        budget=key[0],
+        partition=key[1],
+        period=None if policy is None else policy.period.name,
+        starts=span[0],
+        ends=span[1],
+        limit=limit,
+        origin=origin,
+    )
