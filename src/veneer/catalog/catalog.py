@@ -17,23 +17,19 @@ MAX_REMEMBERED = 1024
 
 
 class Catalog:
-    """Models in their order; `default` is the name that calls have which name none.
+    """Models in their order.
 
     `made` is when it was put together, in seconds since the epoch; `version` changes with what is
     in it.
 
     An exact name goes before a pattern (`*`, `?`, `[...]`), and of those the longest first. Raises
-    ValueError for two models of one name, for a default that is no model's, and for aliases of a
-    model whose own id is a pattern.
+    ValueError for two models of one name, and for aliases of a model whose own id is a pattern.
     """
 
-    def __init__(
-        self, models: Sequence[Model], *, default: str | None = None, made: float = 0.0
-    ) -> None:
+    def __init__(self, models: Sequence[Model], *, made: float = 0.0) -> None:
         self.models = tuple(models)
         self.made = made
         self.version = sha256(repr(self.models).encode()).hexdigest()[:12]
-        self.default = default
         self._exact: dict[str, Model] = {}
         patterns: dict[str, Model] = {}
         for model in models:
@@ -51,12 +47,14 @@ class Catalog:
             for name in sorted(patterns, key=lambda name: (-len(name), name))
         ]
         self._find = lru_cache(MAX_REMEMBERED)(self._search)
-        if default is not None and self.find(default) is None:
-            raise ValueError(f"The default model {default!r} is none of those that there are.")
 
     def find(self, name: str) -> Model | None:
         """Return the model that goes by a name, with the id that the upstream knows."""
         return self._exact.get(name) or self._find(name)
+
+    def is_exact(self, name: str) -> bool:
+        """Whether a model goes by this very name."""
+        return name in self._exact
 
     def names(self) -> Iterator[tuple[str, Model]]:
         """Yield the names under which models are listed: ids, then aliases, without patterns."""

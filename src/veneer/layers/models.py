@@ -6,7 +6,8 @@ upstream knows. Stands below what replays answers, so that a replay goes by the 
 client wrote it, and above all that counts by the model.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Literal
 
 import msgspec
@@ -14,7 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
 from veneer.call import MAX_BODY, Call, read_call
+from veneer.catalog.asking import asking
 from veneer.catalog.catalog import Catalog
+from veneer.catalog.discovery import DEFAULT_REFRESH, Discovery
 from veneer.catalog.guards import refusal
 from veneer.catalog.model import KIND_OF, Model, Resolved
 from veneer.catalog.permission import is_permitted
@@ -29,6 +32,7 @@ from veneer.operations import Body, Endpoint, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
 from veneer.wire import splice
+from veneer.wiring import chain
 
 Shown = Literal["upstream", "requested", "resolved"]
 
@@ -44,7 +48,10 @@ UNREAD = Error(
 
 
 class ModelsMiddleware(Layer):
-    """Finds the model of each call in `catalog`, and refuses what it cannot do.
+    """Finds the model of each call by its name, and refuses what it cannot do.
+
+    `models` are those that there are; with `discover`, those that the app below lists count, too:
+    it is asked every `refresh` seconds. `default` is the name of calls that name none.
 
     `show` is the name that answers have: what the `upstream` says, or the one that was `requested`,
     or the one that it `resolved` to. `GET /models` is answered here, with `prices` where the
@@ -58,7 +65,10 @@ class ModelsMiddleware(Layer):
         self,
         app: ASGIApp,
         *,
-        catalog: Catalog,
+        models: Sequence[Model] = (),
+        default: str | None = None,
+        discover: bool = False,
+        refresh: float = DEFAULT_REFRESH,
         prices: PriceBook | None = None,
         credits: Credits | None = None,  # noqa: A002 - the option's name
         show: Shown = "requested",
@@ -66,17 +76,31 @@ class ModelsMiddleware(Layer):
         provides: Iterable[type] = (),
     ) -> None:
         super().__init__(app, provides=provides)
-        self._catalog = catalog
+        *_, inner = chain(app)
+        self._discovery = Discovery(asking(inner), models, refresh=refresh) if discover else None
+        self._catalog = Catalog(models)
+        self._default = default
+        if self._discovery is None and default is not None and not self._catalog.find(default):
+            raise ValueError(f"The default model {default!r} is none of those that there are.")
         self._listing = Listing(prices=prices, credits_=credits or Credits())
         self._show = show
         self._max_body = max_body
+
+    @property
+    def catalog(self) -> Catalog:
+        """The models that there are now."""
+        return self._catalog if self._discovery is None else self._discovery.catalog
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the context in which the app below is asked for its models."""
+        return nullcontext() if self._discovery is None else self._discovery.lifespan()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a call on under its model's own name, or refuse it."""
         known = scope[facts.SCOPE_KEY]
         endpoint = known.get(Endpoint) or endpoint_of(scope)
         if endpoint is not None and endpoint.operation.name == "models":
-            await self._listing.answer(self._catalog, endpoint, scope, receive, send)
+            await self._listing.answer(self.catalog, endpoint, scope, receive, send)
             return
         if endpoint is None or endpoint.operation.name not in KIND_OF:
             await self.app(scope, receive, send)
@@ -87,21 +111,23 @@ class ModelsMiddleware(Layer):
             await (UNREAD if held else self.app)(scope, receive, send)
             return
         call = known.get(Call) or await read_call(scope, receive, max_body=self._max_body)
-        found = call if isinstance(call, Error) else self._resolve(scope, call)
+        found = call if isinstance(call, Error) else await self._resolve(scope, call)
         if isinstance(found, Error):
             await found(scope, receive, send)
             return
         await self.app(found, receive, send)
 
-    def _resolve(self, scope: Scope, call: Call) -> Scope | Error:
+    async def _resolve(self, scope: Scope, call: Call) -> Scope | Error:
         """Return the scope of the call with its model's own name, or the error that it gets."""
         known = scope[facts.SCOPE_KEY]
         principal = known.get(Principal)
-        name = call.model or self._catalog.default
+        name = call.model or self._default
         if name is None:
             held = principal is not None and principal.models is not None
             return NO_MODEL if held or call.operation.name not in UNNAMED else scope
-        model = self._catalog.find(name)
+        model = self.catalog.find(name)
+        if model is None and self._discovery is not None:
+            model = await self._discovery.find(name)
         if model is None or not is_permitted(principal, name, model):
             return unknown(name)
         client: Client = known[Client]
