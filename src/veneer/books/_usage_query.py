@@ -24,8 +24,8 @@ from sqlalchemy import (
     select,
 )
 
-from veneer.books._grouping import DAY, LAST, day_of, in_order
 from veneer.books.books import By, UsageLine
+from veneer.books.grouping import DAY, LAST, day_of, in_order
 from veneer.books.tables import Layout
 
 _HALF = 2**31
@@ -64,11 +64,11 @@ def usage_query(
     )
 
 
-def lines(rows: Sequence[Any], by: By, limit: int) -> list[UsageLine]:
+def lines(rows: Sequence[Any], by: By) -> list[UsageLine]:
     """Return the lines that the rows of the query are, in the order that the books promise."""
-    told = [_line(row, by, limit) for row in rows]
-    rest = [line for line, row in zip(told, rows, strict=True) if row.line > limit]
-    return in_order(told[: len(told) - len(rest)], by) + rest
+    told = [_line(row, by) for row in rows]
+    rest = [line for line in told if line.groups > 1]
+    return in_order([line for line in told if line.groups == 1], by) + rest
 
 
 def _calls(layout: Layout, by: By, since: float | None, until: float | None) -> Subquery:
@@ -134,15 +134,15 @@ def _ranked(groups: Subquery, by: By) -> Subquery:
     return select(groups, func.row_number().over(order_by=order).label("place")).subquery("ranked")
 
 
-def _line(row: Any, by: By, limit: int) -> UsageLine:
+def _line(row: Any, by: By) -> UsageLine:
     found = row._mapping  # noqa: SLF001 - the toolkit's public name for a row by its columns
     counts = {name: int(found[name]) for name in _COUNTS}
     sums = {
         name: int(found[f"{name}_high"] or 0) * _HALF + int(found[f"{name}_low"] or 0)
         for name in _SUMS
     }
-    is_rest = row.line > limit
-    name = None if is_rest else row.name
+    # The one group that there is no room for needs no more of it than the line of several.
+    name = row.name if row.groups == 1 else None
     if by == "day" and name is not None:
         name = day_of(name)
     return UsageLine(group=name, groups=int(row.groups), **counts, **sums)

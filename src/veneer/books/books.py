@@ -94,7 +94,7 @@ class Books(Protocol):
 
         Both are seconds since the epoch; None is no bound. Those that cost most come first, days in
         their order. Of more groups than `limit` those are told that cost most, or the latest days,
-        and the others in a last line.
+        and the others in a last line, one more.
         """
         ...
 

@@ -6,7 +6,6 @@ import msgspec
 
 from veneer.books import _limits
 from veneer.books._audit import Audit, AuditedRow
-from veneer.books._grouping import DAY, LAST, added, day_of, in_order
 from veneer.books.books import (
     LEASE,
     MOST_BALANCES,
@@ -16,6 +15,7 @@ from veneer.books.books import (
     Findings,
     UsageLine,
 )
+from veneer.books.grouping import DAY, LAST, added, day_of, in_order
 from veneer.ledger.entry import Account, Balance, Entry, Limit
 from veneer.ledger.memory import MemoryLedger
 
@@ -49,7 +49,7 @@ class MemoryBooks:
             msgspec.structs.replace(added(lines, 1), group=group) for group, lines in calls.items()
         ]
         lines = in_order(groups, by)
-        if len(lines) <= limit:
+        if len(lines) <= limit + 1:
             return lines
         if by == "day":
             # Those without one have room last.

@@ -66,7 +66,7 @@ class SqlBooks:
         query = usage_query(self._layout, by, since, until, limit)
 
         async def work(connection: AsyncConnection) -> list[UsageLine]:
-            return lines((await connection.execute(query)).all(), by, limit)
+            return lines((await connection.execute(query)).all(), by)
 
         return await self._read(work)
 

@@ -1,4 +1,4 @@
-"""The command line: `veneer demo`, `veneer serve`, `veneer keys`, `veneer check`.
+"""The command line: `veneer demo`, `serve`, `keys`, `usage`, `ledger` and `check`.
 
 Each command is a module with a `run(arguments)` that returns the exit code; it is imported when it
 is called for, so that `veneer --help` waits for none of them.
@@ -21,7 +21,14 @@ PIPE_BROKEN = 141
 
 # The commands, and the module that each cannot do without beyond the base install.
 COMMANDS = MappingProxyType(
-    {"demo": "uvicorn", "serve": "uvicorn", "keys": "msgspec", "check": "msgspec"}
+    {
+        "demo": "uvicorn",
+        "serve": "uvicorn",
+        "keys": "msgspec",
+        "check": "msgspec",
+        "usage": "msgspec",
+        "ledger": "msgspec",
+    }
 )
 
 
