@@ -62,6 +62,11 @@ async def test_options_reach_the_layer() -> None:
     assert refused.json()["error"]["code"] == "insufficient_quota"
 
 
+def test_streams_go_on_unless_they_are_to_be_cut() -> None:
+    assert not layer_of(built({"prices": PRICES}))._cuts
+    assert layer_of(built({"prices": PRICES, "cost": {"overrun": "cut"}}))._cuts
+
+
 def test_without_a_ledger_one_worker_keeps_it_in_memory() -> None:
     assert isinstance(layer_of(built({"prices": PRICES}))._ledger, MemoryLedger)
 

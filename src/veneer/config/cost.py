@@ -50,6 +50,7 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
         "receipts": table.receipts,
         "factor": table.factor,
         "default_output": table.output_tokens,
+        "overrun": table.overrun,
         "on_failure": table.on_failure,
         "spool": _spool(table),
         "max_spool": table.max_spool,

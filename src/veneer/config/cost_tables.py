@@ -30,6 +30,13 @@ class CostTable(Table, frozen=True):
     output_tokens: Annotated[
         Count, Meta(description="Output that is held for a call that names no cap.")
     ] = 1024
+    overrun: Annotated[
+        Literal["charge", "cut"],
+        Meta(
+            description="A stream that costs more than was held for it: `charge` lets it go on and "
+            "charges it, `cut` ends it there, with an error."
+        ),
+    ] = "charge"
     on_failure: Annotated[
         Literal["closed", "open"],
         Meta(

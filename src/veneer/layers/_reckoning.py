@@ -30,7 +30,7 @@ class Reckoning:
     costs nothing, nor does one that the model server did not get.
     """
 
-    __slots__ = ("_bill", "_call", "_edits", "_known", "_reckoned", "_scope")
+    __slots__ = ("_bill", "_call", "_cut", "_edits", "_known", "_reckoned", "_scope")
 
     def __init__(self, scope: Scope, call: Call, bill: Bill, edits: Edits) -> None:
         self._scope = scope
@@ -40,10 +40,14 @@ class Reckoning:
         self._edits = edits
         # By what usage of the upstream's the cost was worked out last; the same costs the same.
         self._reckoned: tuple[Usage | None, Cost, Usage] | None = None
+        # What a stream came to that was cut.
+        self._cut: tuple[Cost, Usage] | None = None
 
     def state(self, status: int | None, *, ended: bool) -> State:
         """Return how a call ended with this status, None for no answer; `ended` is for its body."""
         known = self._known
+        if self._cut is not None:
+            return "cut"
         if Unreached in known and Route not in known:
             return "released"
         if status is not None:
@@ -58,9 +62,12 @@ class Reckoning:
         """Return what a call costs that ended so, and the usage that it is charged for."""
         known, bill = self._known, self._bill
         usage, relayed = known.get(Usage), known.get(Relayed)
+        found, reckoned = self._cut, self._reckoned
         # That is how nearly all calls end: their receipt has been written.
-        if state == "completed" and self._reckoned is not None and self._reckoned[0] is usage:
-            return self._reckoned[1:]
+        if found is None and state == "completed" and reckoned is not None and reckoned[0] is usage:
+            found = reckoned[1:]
+        if found is not None:
+            return found
         if state != "released" and usage is not None and is_told(usage):
             return self.by_usage(usage)
         if state == "released" or (status is not None and self._is_error(status)):
@@ -70,6 +77,15 @@ class Reckoning:
         if bill.goes_by_usage and (relayed is None or not relayed.observed):
             return bill.whole(), None
         return self.by_usage(usage)
+
+    def so_far(self, usage: Usage, *, estimated: bool) -> Cost:
+        """Return what a stream costs that has come to this usage."""
+        answered = self._edits.answered or NOTHING_SAID
+        return self._bill.cost(usage, answered, images=0, estimated=estimated)
+
+    def cut(self, usage: Usage, *, estimated: bool) -> None:
+        """Charge a stream for this usage, for that is where it was ended."""
+        self._cut = self.so_far(usage, estimated=estimated), usage
 
     def _unanswered(self, state: State) -> tuple[Cost, Usage | None]:
         read = untold(self._scope, self._bill.need.tokens, None)

@@ -10,7 +10,7 @@ from veneer.call import Call
 from veneer.facts import Answered, Cost, Usage
 from veneer.prices.book import PriceBook
 from veneer.prices.costing import bound_of, cost_of
-from veneer.prices.price import Price
+from veneer.prices.price import MILLION, Price
 from veneer.quotas.estimate import ESTIMATED, FRAME, Estimate, Estimator
 from veneer.wire import fields
 
@@ -62,6 +62,17 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the cost depends on what the upstream says was used."""
         price = self._price(0)
         return price is not None and (price.has_tokens or price.second is not None)
+
+    @property
+    def pays_output(self) -> bool:
+        """Whether what the model writes costs something."""
+        price = None if self.prices is None else self.prices.dearest(self.name, at=self.at)
+        return price is not None and price.most_output > 0
+
+    def outputs(self, spent: int) -> int:
+        """Return how many tokens of output the hold pays beyond what is spent, at the least."""
+        price = None if self.prices is None else self.prices.dearest(self.name, at=self.at)
+        return 0 if price is None else max(0, self.amount - spent) * MILLION // price.most_output
 
     def cost(
         self, usage: Usage, answered: Answered, *, images: int, estimated: bool = False

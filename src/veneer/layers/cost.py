@@ -29,6 +29,7 @@ from veneer.errors import Error
 from veneer.facts import Cost, Principal, RequestId, Usage
 from veneer.layer import Layer
 from veneer.layers._billed import Billed, Slip
+from veneer.layers._cutting import Cutting, cutting_of
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._tariff import PRICED, Bill, Tariff
@@ -57,6 +58,11 @@ class CostMiddleware(Layer):
     process, and survive it; so does what calls come to that were held before. Without one they wait
     in the ledger's queue. Where there is no room, no further call is made.
 
+    A stream whose cost has used up what was held for it, as where none or a higher cap was given,
+    goes on if `overrun` is `charge`: the excess is charged and logged. If it is `cut`, the stream
+    is ended there with an error event, its upstream is cancelled, and what was passed on is
+    charged: by the usage that the upstream tells on the way, else a token for each event.
+
     With `receipts`, answers tell what they cost, in the dialect's form, and streams their usage,
     too, whether asked or not; `credits` is what a credit is worth where they are shown.
     `on_threshold` is called with a `Crossing` when what is spent reaches a `soft` threshold of a
@@ -82,6 +88,7 @@ class CostMiddleware(Layer):
         factor: str = "1",
         default_output: int = 1024,
         receipts: bool = True,
+        overrun: Literal["charge", "cut"] = "charge",
         on_failure: OnFailure = "closed",
         spool: str | os.PathLike[str] | None = None,
         max_spool: int = MAX_SPOOL,
@@ -101,6 +108,9 @@ class CostMiddleware(Layer):
             factor=factor,
             unpriced=unpriced,
         )
+        if overrun not in ("charge", "cut"):
+            raise ValueError(f"overrun is {overrun!r}: say 'charge' or 'cut'.")
+        self._cuts = overrun == "cut"
         self._ledger = MemoryLedger() if ledger is None else ledger
         self._till = Till(self._ledger, on_failure=on_failure, spool=spool, max_spool=max_spool)
         self._thresholds = Thresholds(budgets, on_threshold)
@@ -159,10 +169,26 @@ class CostMiddleware(Layer):
             notice=self._notice(scope, held),
             clock=self._clock,
         )
+        cutting = None
+        if self._cuts:
+            cutting = cutting_of(scope, billed.send, call=call, bill=bill, reckoning=reckoning)
+        if cutting is not None:
+            await self._make(cutting, scope, receive, send, billed)
+            return
         try:
             await self.app(scope, receive, billed.send)
         finally:
             await billed.settle()
+
+    async def _make(
+        self, cutting: Cutting, scope: Scope, receive: Receive, send: Send, billed: Billed
+    ) -> None:
+        """Pass on a call whose stream may be cut; it is settled before its client is told."""
+        try:
+            await cutting.run(self.app, scope, receive)
+        finally:
+            await billed.settle()
+        await cutting.close(scope, send)
 
     def _hold(self, scope: Scope, call: Call, bill: Bill) -> Hold:
         known = scope[facts.SCOPE_KEY]

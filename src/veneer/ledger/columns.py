@@ -65,7 +65,7 @@ MOST_TAGS = 64
 _LARGEST = 2**63 - 1
 _STATUSES = 1000
 _NO_USAGE = (None,) * len(USAGE)
-_ENDS = frozenset[State](["completed", "failed", "disconnected", "released"])
+_ENDS = frozenset[State](["completed", "failed", "disconnected", "cut", "released"])
 
 _encode = msgspec.json.Encoder().encode
 

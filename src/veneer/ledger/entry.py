@@ -7,8 +7,9 @@ import msgspec
 
 from veneer.facts import Usage
 
-# How a call ended. What was `held` when its process died is closed as `abandoned`.
-State = Literal["held", "completed", "failed", "disconnected", "released", "abandoned"]
+# How a call ended. One that was `cut` had used up what was held for it. What was `held` when its
+# process died is closed as `abandoned`.
+State = Literal["held", "completed", "failed", "disconnected", "cut", "released", "abandoned"]
 
 
 class Account(msgspec.Struct, frozen=True):
