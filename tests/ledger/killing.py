@@ -189,7 +189,7 @@ async def run(folder: Path, ledger: str, load: Load, seed: int) -> Report:
         evidence=inspector.evidence(),
         told=told,
         calls=clients.calls,
-        killed=frozenset(ground.killed),
+        killed=ground.killed,
         limits=limits,
         charge_abandoned=load.charge_abandoned,
     )
