@@ -1,0 +1,131 @@
+"""What waits to be written into PostgreSQL, and who waits for it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from veneer.ledger._postgresql_batch import Batch, Held, Settled
+from veneer.ledger._postgresql_rows import Rows
+from veneer.ledger.columns import closed
+from veneer.ledger.entry import Hold, Settlement
+
+# Holds, and settlements, of one transaction.
+AT_ONCE = 512
+
+
+class Wanted(msgspec.Struct, eq=False):
+    """Something that somebody waits for: a hold, or else a question about the rows."""
+
+    future: asyncio.Future[Any]
+    held: Held | None = None
+    ask: Callable[[Rows, AsyncConnection], Awaitable[Any]] | None = None
+
+
+# Whoever waits, and what it is told: an exception is raised there.
+Answer = tuple[Wanted, Any]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What is written at once, and who waits for its answers, hold by hold."""
+
+    batch: Batch
+    holds: list[Wanted]
+
+
+class Queue:
+    """Keeps what was given, in its order, until it is in or nobody waits for it any more."""
+
+    def __init__(self) -> None:
+        self._holds: list[Wanted] = []
+        self._questions: list[Wanted] = []
+        self._settlements: deque[Settled] = deque()
+        self._something = asyncio.Event()
+
+    @property
+    def left(self) -> int:
+        """How many settlements are not in."""
+        return len(self._settlements)
+
+    def __bool__(self) -> bool:
+        return bool(self._holds or self._settlements or self._questions)
+
+    def want(self, wanted: Wanted) -> None:
+        """Have a hold written, or a question answered."""
+        (self._holds if wanted.ask is None else self._questions).append(wanted)
+        self._something.set()
+
+    def settle(self, settlement: Settlement, columns: tuple[object, ...]) -> None:
+        """Have a settlement written."""
+        self._settlements.append((settlement, columns))
+        self._something.set()
+
+    def release(self, hold: Hold) -> None:
+        """Give back what nobody has."""
+        end = Settlement(call=hold.call, state="released", at=hold.at)
+        self.settle(end, closed(end))
+
+    def nudge(self) -> None:
+        """Wake whoever waits for something."""
+        self._something.set()
+
+    async def something(self) -> None:
+        """Wait until something new is given."""
+        self._something.clear()
+        await self._something.wait()
+
+    def move(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go on in another event loop: in the last one nobody waits any more."""
+        self._holds = [each for each in self._holds if each.future.get_loop() is loop]
+        self._questions = [each for each in self._questions if each.future.get_loop() is loop]
+        self._something = asyncio.Event()
+
+    def take(self) -> Taken:
+        """Return what is written at once; it stays here until it is `done`."""
+        self._holds = [each for each in self._holds if not each.future.done()]
+        holds = self._holds[:AT_ONCE]
+        held = [each.held for each in holds if each.held is not None]
+        return Taken(Batch(held, list(islice(self._settlements, AT_ONCE))), holds)
+
+    def done(self, taken: Taken) -> None:
+        """Pass the answers of what is in on."""
+        for _ in taken.batch.settlements:
+            self._settlements.popleft()
+        self.answer(list(zip(taken.holds, taken.batch.answers, strict=True)))
+
+    def questions(self) -> list[Wanted]:
+        """Return the questions that somebody waits for."""
+        return [each for each in self._questions if not each.future.done()]
+
+    def answer(self, answers: Sequence[Answer]) -> None:
+        """Pass answers on; what nobody waits for any more is given back."""
+        self._leave_out(wanted for wanted, _ in answers)
+        for wanted, answer in answers:
+            if not wanted.future.done():
+                if isinstance(answer, Exception):
+                    wanted.future.set_exception(answer)
+                else:
+                    wanted.future.set_result(answer)
+            elif wanted.held is not None and isinstance(answer, tuple):
+                self.release(wanted.held[0])
+
+    def refuse(self, error: Exception) -> None:
+        """Tell everybody who waits."""
+        self.answer([(each, error) for each in self._holds + self._questions])
+
+    def give_back(self, taken: Taken, error: Exception) -> None:
+        """Tell who waits for a batch of which nobody knows whether it is in."""
+        self.answer([(each, error) for each in taken.holds])
+        for hold, _ in taken.batch.holds:
+            self.release(hold)
+
+    def _leave_out(self, gone: Iterable[Wanted]) -> None:
+        ids = {id(each) for each in gone}
+        self._holds = [each for each in self._holds if id(each) not in ids]
+        self._questions = [
+            each for each in self._questions if id(each) not in ids and not each.future.done()
+        ]
