@@ -179,7 +179,6 @@ def test_the_last_pepper_is_current_unless_another_is_named(
             {"keys": [{"id": "a", "secret": "env:KEY", "operations": ["nope"]}]},
             "[auth] The key 'a' is held to the operation 'nope'",
         ),
-        ({"keys": [{"id": "a", "secret": "env:KEY", "models": ["m"]}]}, "'a' is held to models"),
         ({"keys": [{"id": "a", "secret": "env:UNSET"}]}, "secret of 'a': the environment"),
         (
             {"keys": [{"id": "a", "secret": "env:KEY"}], "public": ["docs"]},

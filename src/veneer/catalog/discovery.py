@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -97,6 +98,12 @@ class Discovery:
             found = self.catalog.find(name)
         return found
 
+    async def refreshed(self) -> None:
+        """Ask the upstream, if its list is older than it may be, or there is none."""
+        age = math.inf if self._asked_at is None else self._clock() - self._asked_at
+        if age >= (self._refresh if self.is_complete else PATIENCE):
+            await self._look()
+
     def _may_ask(self) -> bool:
         return self._asked_at is None or self._clock() - self._asked_at >= PATIENCE
 
@@ -136,6 +143,7 @@ class Discovery:
             return None
         return msgspec.structs.replace(
             own,
+            listed=True,
             context_window=own.context_window or listed.context_window,
             owned_by=own.owned_by or listed.owned_by,
             created=own.created or listed.created,

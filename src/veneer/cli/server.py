@@ -16,7 +16,7 @@ import uvicorn
 
 from veneer.cli.protocol import BoundedProtocol, HeadBounds
 from veneer.config import Config
-from veneer.config.build import dialect_of
+from veneer.config.dialect import build_dialect
 from veneer.layer import Layer
 from veneer.layers.health import HealthMiddleware
 from veneer.wiring import chain
@@ -58,7 +58,7 @@ def protocol(config: Config) -> type[BoundedProtocol]:
             size=config.serve.max_header,
             url=config.serve.max_url,
         )
-        dialect = dialect_of(config)
+        dialect = build_dialect(config.dialect)
 
     return Protocol
 

@@ -12,12 +12,13 @@ from starlette.types import ASGIApp
 
 from veneer.auth.verifier import Verifier
 from veneer.config.auth import build_admin, build_verifier, open_access
+from veneer.config.catalog import build_catalog
 from veneer.config.cost import build_balance, build_cost
+from veneer.config.dialect import build_dialect
 from veneer.config.idempotency import build_idempotency
 from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
-from veneer.dialects import OPENAI, Dialect
 from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
 from veneer.layers.balance import PATH as BALANCE
@@ -28,6 +29,7 @@ from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
 from veneer.layers.idempotency import IdempotencyMiddleware
 from veneer.layers.log import LogMiddleware
+from veneer.layers.models import ModelsMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.ratelimit import RateLimitMiddleware
 from veneer.layers.relay import RelayMiddleware
@@ -69,7 +71,7 @@ def layers(
         _layer(
             "headers",
             HeadersMiddleware,
-            dialect=dialect_of(config),
+            dialect=build_dialect(config.dialect),
             client_ids=headers.client_ids,
             server_timing=headers.server_timing,
             cors_origins=headers.cors_origins,
@@ -124,6 +126,7 @@ def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
     keys = build_idempotency(config.idempotency, has_keys=has_keys, several=several)
+    catalog = build_catalog(config.catalog, has_keys=has_keys)
     cost = build_cost(config, has_keys=has_keys)
     balance = build_balance(cost)
     if above is not None:
@@ -135,15 +138,13 @@ def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
     yield _layer("operations", OperationsMiddleware, allow=allow, max_body=max_body)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
+    if catalog is not None:
+        shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
+        yield _layer("catalog", ModelsMiddleware, **catalog, **shown)
     if below is not None:
         yield _layer("ratelimit", RateLimitMiddleware, **below)
     if cost is not None:
         yield _layer("cost", CostMiddleware, **cost)
-
-
-def dialect_of(config: Config) -> Dialect:
-    """Return the dialect that `[headers] dialect` names."""
-    return {"openai": OPENAI}[config.headers.dialect]
 
 
 def build_upstream(config: Config) -> Upstream:

@@ -10,7 +10,9 @@ from msgspec import Meta
 
 from veneer.call import MAX_BODY
 from veneer.config.auth_tables import AuthTable
+from veneer.config.catalog_tables import CatalogTable
 from veneer.config.cost_tables import BudgetTable, CostTable
+from veneer.config.dialect_tables import DialectTable
 from veneer.config.idempotency_tables import IdempotencyTable
 from veneer.config.prices_tables import PricesTable
 from veneer.config.ratelimit_tables import RateLimitTable
@@ -165,10 +167,6 @@ class UpstreamTable(Table, frozen=True):
 class HeadersTable(Table, frozen=True):
     """What every response is stamped with (`HeadersMiddleware`)."""
 
-    dialect: Annotated[
-        Literal["openai"],
-        Meta(description="Whose header names and error envelope are spoken."),
-    ] = "openai"
     client_ids: Annotated[
         bool,
         Meta(description="Log and echo the `X-Client-Request-Id` that a client sends."),
@@ -263,6 +261,7 @@ class Config(Table, frozen=True):
 
     serve: ServeTable = msgspec.field(default_factory=ServeTable)
     upstream: UpstreamTable = msgspec.field(default_factory=UpstreamTable)
+    dialect: DialectTable = msgspec.field(default_factory=DialectTable)
     headers: HeadersTable = msgspec.field(default_factory=HeadersTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
     heartbeat: HeartbeatTable = msgspec.field(default_factory=HeartbeatTable)
@@ -271,6 +270,7 @@ class Config(Table, frozen=True):
     operations: OperationsTable = msgspec.field(default_factory=OperationsTable)
     ratelimit: RateLimitTable = msgspec.field(default_factory=RateLimitTable)
     idempotency: IdempotencyTable = msgspec.field(default_factory=IdempotencyTable)
+    catalog: CatalogTable = msgspec.field(default_factory=CatalogTable)
     prices: PricesTable = msgspec.field(default_factory=PricesTable)
     cost: CostTable = msgspec.field(default_factory=CostTable)
     budgets: list[BudgetTable] = msgspec.field(default_factory=list)

@@ -16,6 +16,7 @@ from veneer.dialects.openai import OPENAI
 from veneer.dialects.rate_limits import aurous_fields
 from veneer.dialects.receipts import aurous_cost_fields, aurous_receipt
 
+BRAND = "Aurous"
 MAX_BRAND = 32
 
 INVALID = "invalid_request"
@@ -107,7 +108,7 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
 )
 
 
-def aurous(brand: str = "Aurous", *, docs: str | None = None) -> Dialect:
+def aurous(brand: str = BRAND, *, docs: str | None = None) -> Dialect:
     """Return the dialect with a brand's name in its fields.
 
     `brand` is 1 to 32 letters; its fields begin with it in lower case. `docs` is the address of the

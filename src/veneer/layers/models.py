@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from veneer import facts
 from veneer.call import MAX_BODY, Call, read_call
 from veneer.catalog.asking import asking
-from veneer.catalog.catalog import Catalog
 from veneer.catalog.discovery import DEFAULT_REFRESH, Discovery
 from veneer.catalog.guards import refusal
 from veneer.catalog.model import KIND_OF, Model, Resolved
@@ -39,6 +38,8 @@ Shown = Literal["upstream", "requested", "resolved"]
 # Calls of these may leave the model to the upstream.
 UNNAMED = frozenset(["moderations", "images.generations"])
 
+ANY = Model(id="*", listed=False)
+
 NO_MODEL = Error(Kind.MISSING_PARAMETER, "You must provide a model parameter.", param="model")
 UNREAD = Error(
     Kind.PERMISSION,
@@ -51,7 +52,9 @@ class ModelsMiddleware(Layer):
     """Finds the model of each call by its name, and refuses what it cannot do.
 
     `models` are those that there are; with `discover`, those that the app below lists count, too:
-    it is asked every `refresh` seconds. `default` is the name of calls that name none.
+    it is asked every `refresh` seconds. With neither, any name is a model's: then only callers are
+    held to theirs, who see the app's list cut to these. `default` is the name of calls that name
+    none.
 
     `show` is the name that answers have: what the `upstream` says, or the one that was `requested`,
     or the one that it `resolved` to. `GET /models` is answered here, with `prices` where the
@@ -77,30 +80,26 @@ class ModelsMiddleware(Layer):
     ) -> None:
         super().__init__(app, provides=provides)
         *_, inner = chain(app)
-        self._discovery = Discovery(asking(inner), models, refresh=refresh) if discover else None
-        self._catalog = Catalog(models)
+        self._any = not models and not discover
+        self._discovers = discover
+        self._discovery = Discovery(asking(inner), (ANY,) if self._any else models, refresh=refresh)
         self._default = default
-        if self._discovery is None and default is not None and not self._catalog.find(default):
+        if default is not None and not discover and not self._discovery.catalog.find(default):
             raise ValueError(f"The default model {default!r} is none of those that there are.")
         self._listing = Listing(prices=prices, credits_=credits or Credits())
         self._show = show
         self._max_body = max_body
 
-    @property
-    def catalog(self) -> Catalog:
-        """The models that there are now."""
-        return self._catalog if self._discovery is None else self._discovery.catalog
-
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the context in which the app below is asked for its models."""
-        return nullcontext() if self._discovery is None else self._discovery.lifespan()
+        return self._discovery.lifespan() if self._discovers else nullcontext()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a call on under its model's own name, or refuse it."""
         known = scope[facts.SCOPE_KEY]
         endpoint = known.get(Endpoint) or endpoint_of(scope)
         if endpoint is not None and endpoint.operation.name == "models":
-            await self._listing.answer(self.catalog, endpoint, scope, receive, send)
+            await self._list(endpoint, scope, receive, send)
             return
         if endpoint is None or endpoint.operation.name not in KIND_OF:
             await self.app(scope, receive, send)
@@ -117,6 +116,16 @@ class ModelsMiddleware(Layer):
             return
         await self.app(found, receive, send)
 
+    async def _list(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = facts.get(scope, Principal)
+        if self._any:
+            if principal is None or principal.models is None:
+                # The app's own list may say more than we would.
+                await self.app(scope, receive, send)
+                return
+            await self._discovery.refreshed()
+        await self._listing.answer(self._discovery.catalog, endpoint, scope, receive, send)
+
     async def _resolve(self, scope: Scope, call: Call) -> Scope | Error:
         """Return the scope of the call with its model's own name, or the error that it gets."""
         known = scope[facts.SCOPE_KEY]
@@ -125,8 +134,8 @@ class ModelsMiddleware(Layer):
         if name is None:
             held = principal is not None and principal.models is not None
             return NO_MODEL if held or call.operation.name not in UNNAMED else scope
-        model = self.catalog.find(name)
-        if model is None and self._discovery is not None:
+        model = self._discovery.catalog.find(name)
+        if model is None and self._discovers:
             model = await self._discovery.find(name)
         if model is None or not is_permitted(principal, name, model):
             return unknown(name)

@@ -1,0 +1,26 @@
+"""The table of `veneer.toml` that says how the API speaks."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from veneer.config.table import Name, Table
+
+
+class DialectTable(Table, frozen=True):
+    """Whose way of speaking is spoken, in errors, fields and receipts."""
+
+    name: Annotated[
+        Literal["openai", "aurous", "auriko"], Meta(description="Whose way of speaking it is.")
+    ] = "openai"
+    brand: Annotated[
+        Name | None,
+        Meta(description="Letters that the fields of `aurous` begin with; left out: `Aurous`."),
+    ] = None
+    error_docs: Annotated[
+        Name | None,
+        Meta(
+            description="Address of the documentation of errors, which those of `aurous` and "
+            "`auriko` then name with their code."
+        ),
+    ] = None
