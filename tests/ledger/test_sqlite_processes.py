@@ -1,52 +1,24 @@
 """The ledger in an SQLite file, among real processes."""
 
 import asyncio
-import json
-import os
 import random
 import signal
 import sqlite3
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from itertools import cycle
 from pathlib import Path
-from subprocess import PIPE, Popen
-from typing import Any
 
 import pytest
 
 from tests.ledger.contract import COUNTED, TEAM, admits, comes_to, end, hold, standing
-from tests.ledger.sqlite_programs import BUDGET, LEASE
+from tests.ledger.programs import BUDGET, LEASE, go, line, program
 from tests.limiters.clock import Clock
 from veneer.ledger.sqlite import SqliteLedger
 
 
-@contextmanager
-def program(name: str, path: Path) -> Iterator[Popen[bytes]]:
-    started = Popen(
-        [sys.executable, "-m", "tests.ledger.sqlite_programs", name, str(path)],
-        stdin=PIPE,
-        stdout=PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    with started:
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
-def line(started: Popen[bytes]) -> Any:
-    assert started.stdout is not None
-    return json.loads(started.stdout.readline())
-
-
-def go(started: Popen[bytes]) -> None:
-    assert started.stdin is not None
-    started.stdin.write(b"\n")
-    started.stdin.flush()
+def url_of(path: Path) -> str:
+    return f"sqlite:///{path}"
 
 
 def beats(path: Path) -> list[tuple[object, ...]]:
@@ -73,7 +45,7 @@ async def test_of_four_processes_with_50_tasks_nobody_ever_gets_over_the_budget(
 ) -> None:
     path = tmp_path / "ledger"
     with ExitStack() as stack:
-        programs = [stack.enter_context(program("spend", path)) for _ in range(4)]
+        programs = [stack.enter_context(program("spend", url_of(path))) for _ in range(4)]
         assert [line(started) for started in programs] == ["ready"] * 4
         for started in programs:
             go(started)
@@ -92,7 +64,7 @@ async def test_what_a_killed_process_held_is_closed_and_given_back(
     tmp_path: Path, *, charge: bool
 ) -> None:
     path = tmp_path / "ledger"
-    with program("stay", path) as holder:
+    with program("stay", url_of(path)) as holder:
         assert line(holder) == "held"
         clock = Clock()
         ledger = SqliteLedger(path, timeout=20.0, charge_abandoned=charge, clock=clock)
@@ -146,7 +118,7 @@ async def test_the_file_is_sound_and_sums_are_right_whenever_a_process_is_killed
 ) -> None:
     path = tmp_path / "ledger"
     for _ in range(4):
-        with program("work", path) as one, program("work", path) as two:
+        with program("work", url_of(path)) as one, program("work", url_of(path)) as two:
             assert [line(one), line(two)] == ["working"] * 2
             time.sleep(random.uniform(0.0, 0.1))  # noqa: S311, ASYNC251 - any moment will do
     with closing(sqlite3.connect(path)) as connection:
@@ -178,7 +150,7 @@ async def test_clocks_that_jump_harm_nobody(tmp_path: Path) -> None:
 
 def test_a_ledger_can_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
-    with program("fork", path) as started:
+    with program("fork", url_of(path)) as started:
         assert line(started) == 0
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT call, state FROM entries ORDER BY call").fetchall()

@@ -1,7 +1,7 @@
-"""Programs that share a ledger's file.
+"""Programs that share a ledger, and what runs and tells them what to do.
 
-`python -m tests.ledger.sqlite_programs NAME PATH` runs one. They print lines of JSON, and what
-races begins when it is sent a line.
+`python -m tests.ledger.programs NAME URL` runs one. They print lines of JSON, and what races begins
+when it is sent a line.
 """
 
 import asyncio
@@ -10,13 +10,58 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from subprocess import PIPE, Popen
+from typing import Any
 
 from tests.ledger.contract import COUNTED, TEAM, admits, comes_to, end, hold
 from veneer.ledger.entry import Account, Exhausted
+from veneer.ledger.ledger import Ledger
 from veneer.ledger.sqlite import SqliteLedger
+from veneer.store_urls import sqlite_file
 
 BUDGET = Account("budget", ("everybody",), 0, None, 10_000)
 LEASE = 0.3
+
+
+def ledger_at(url: str, **options: float) -> Ledger:
+    """Return the ledger at a URL."""
+    if url.startswith("sqlite:"):
+        return SqliteLedger(sqlite_file(url.removeprefix("sqlite://")), **options)
+    # Not everybody has a driver.
+    from veneer.ledger.postgresql import PostgresqlLedger  # noqa: PLC0415 - as above
+
+    return PostgresqlLedger(url, **options)
+
+
+@contextmanager
+def program(name: str, url: str) -> Iterator[Popen[bytes]]:
+    """Run a program, and kill it at the end."""
+    started = Popen(
+        [sys.executable, "-m", "tests.ledger.programs", name, url],
+        stdin=PIPE,
+        stdout=PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def line(started: Popen[bytes]) -> Any:
+    """Return what a program says next."""
+    assert started.stdout is not None
+    return json.loads(started.stdout.readline())
+
+
+def go(started: Popen[bytes]) -> None:
+    """Have a program begin."""
+    assert started.stdin is not None
+    started.stdin.write(b"\n")
+    started.stdin.flush()
 
 
 def say(value: object) -> None:
@@ -24,9 +69,9 @@ def say(value: object) -> None:
     print(json.dumps(value), flush=True)  # noqa: T201 - the program's answer
 
 
-async def spend(path: str) -> None:
+async def spend(url: str) -> None:
     """Spend one budget in 50 tasks until it is used up; never more than was held."""
-    ledger = SqliteLedger(path, timeout=60.0)
+    ledger = ledger_at(url, timeout=60.0)
     spent = 0
 
     async def task() -> None:
@@ -54,9 +99,9 @@ async def spend(path: str) -> None:
     say(spent)
 
 
-async def stay(path: str) -> None:
+async def stay(url: str) -> None:
     """Hold something, settle some of it, and do nothing more."""
-    ledger = SqliteLedger(path, lease=LEASE, timeout=20.0)
+    ledger = ledger_at(url, lease=LEASE, timeout=20.0)
     async with ledger.lifespan():
         done = hold(5, TEAM, call="done")
         await ledger.hold(done)
@@ -67,9 +112,9 @@ async def stay(path: str) -> None:
         await asyncio.sleep(60)
 
 
-async def work(path: str) -> None:
+async def work(url: str) -> None:
     """Hold and settle as much as can be, until killed; say what is settled before it is."""
-    ledger = SqliteLedger(path, lease=LEASE, timeout=20.0)
+    ledger = ledger_at(url, lease=LEASE, timeout=20.0)
 
     async def task() -> None:
         while True:
@@ -83,10 +128,10 @@ async def work(path: str) -> None:
         await asyncio.gather(*(task() for _ in range(8)))
 
 
-def fork(path: str) -> None:
+def fork(url: str) -> None:
     """Use a ledger before a fork, and after it on both sides."""
     signal.alarm(20)
-    ledger = SqliteLedger(path, timeout=10.0)
+    ledger = ledger_at(url, timeout=10.0)
 
     async def call(name: str) -> None:
         held = hold(1, COUNTED, call=name)
@@ -108,12 +153,12 @@ def fork(path: str) -> None:
     say(os.waitstatus_to_exitcode(status))
 
 
-def main(name: str, path: str) -> None:
+def main(name: str, url: str) -> None:
     """Run one of the programs."""
     if name == "fork":
-        fork(path)
+        fork(url)
     else:
-        asyncio.run({"spend": spend, "stay": stay, "work": work}[name](path))
+        asyncio.run({"spend": spend, "stay": stay, "work": work}[name](url))
 
 
 if __name__ == "__main__":
