@@ -18,10 +18,21 @@ class Edits:
     members (`b'"a":1,"b":2'`, or nothing) for the usage object and for the last object of the
     answer: the whole body, or the last data event of a stream; they are called once, when usage is
     known. `events` is how many a stream has had by then, None where the answer is no stream;
-    `answered`, what the upstream has said beside its usage.
+    `answered`, what the upstream has said beside its usage. `images` is how many images have come,
+    if `images_wanted` asks for that, None where it cannot be seen.
     """
 
-    __slots__ = ("answered", "at_end", "events", "in_usage", "model", "usage_shown", "usage_wanted")
+    __slots__ = (
+        "answered",
+        "at_end",
+        "events",
+        "images",
+        "images_wanted",
+        "in_usage",
+        "model",
+        "usage_shown",
+        "usage_wanted",
+    )
 
     def __init__(self) -> None:
         self.usage_wanted = False
@@ -29,6 +40,8 @@ class Edits:
         self.model: bytes | None = None
         self.events: int | None = None
         self.answered: Answered | None = None
+        self.images: int | None = None
+        self.images_wanted = False
         self.in_usage: list[Callable[[Usage], bytes]] = []
         self.at_end: list[Callable[[Usage | None], bytes]] = []
 

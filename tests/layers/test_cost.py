@@ -203,7 +203,7 @@ async def test_the_dearest_price_is_held() -> None:
 async def test_images_are_held_and_charged_by_their_number() -> None:
     watched = Watched()
     book = PriceBook([("small", Price(image=40 * 10**9))])
-    layer = charged(plain(body=b'{"data":[]}'), ledger=watched, prices=book)
+    layer = charged(plain(body=b'{"data":[{},{},{}]}'), ledger=watched, prices=book)
     answer = await ask(
         layer, json_request({"model": "small", "prompt": "x", "n": 3}, "/v1/images/generations")
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.layers.streams import compact
 from veneer.facts import Answered
-from veneer.wire.answered import MAX_NAME, read_answered
+from veneer.wire.answered import MAX_NAME, images_in, read_answered
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,20 @@ def test_what_cannot_be_read_says_nothing(data: bytes) -> None:
 @given(st.binary())
 def test_nothing_raises(data: bytes) -> None:
     read_answered(data, Answered)
+    images_in(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "images"),
+    [
+        (b'{"data":[]}', 0),
+        (b'{"created":1,"data":[{"url":"x"}, {"b64_json":"AA"}],"usage":{}}', 2),
+        (b'{"data":{}}', None),
+        (b'{"data":null}', None),
+        (b"{}", None),
+        (b"[]", None),
+        (b'{"data":%b' % (b"[" * 100_000), None),
+    ],
+)
+def test_images_are_the_items_of_data(data: bytes, images: int | None) -> None:
+    assert images_in(data) == images

@@ -5,7 +5,7 @@ import msgspec
 from veneer.edits import Edits
 from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited
-from veneer.wire.answered import read_answered
+from veneer.wire.answered import images_in, read_answered
 from veneer.wire.usage import read_usage, usage_in_body
 
 
@@ -51,6 +51,8 @@ class BodyRelay:
             self.observed = True
             self.usage = read_usage(raw, Usage)
             self._edits.answered = read_answered(body, Answered)
+        if self._edits.images_wanted:
+            self._edits.images = images_in(body)
         if self.observed and self._edits.changes_body:
             self.edited = True
             body = edited(body, self._edits, self.usage, raw=raw)

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+import msgspec
 from starlette.types import Scope
 
 from veneer import facts
@@ -9,6 +10,7 @@ from veneer.call import Call
 from veneer.client import Client
 from veneer.edits import Edits
 from veneer.facts import Answered, Cost, Relayed, Route, Unreached, Usage
+from veneer.layers._hosted import CHAT
 from veneer.layers._tariff import Bill
 from veneer.ledger.entry import State
 from veneer.quotas.estimate import Estimate
@@ -80,8 +82,7 @@ class Reckoning:
 
     def so_far(self, usage: Usage, *, estimated: bool) -> Cost:
         """Return what a stream costs that has come to this usage."""
-        answered = self._edits.answered or NOTHING_SAID
-        return self._bill.cost(usage, answered, images=0, estimated=estimated)
+        return self._bill.cost(usage, self._answered(), images=0, estimated=estimated)
 
     def cut(self, usage: Usage, *, estimated: bool) -> None:
         """Charge a stream for this usage, for that is where it was ended."""
@@ -104,10 +105,25 @@ class Reckoning:
             estimated = bill.goes_by_usage
             counted = usage_of(self._seen(), bill.need.seconds) if estimated else usage
         counted = counted or Usage()
-        answered = self._edits.answered or NOTHING_SAID
-        cost = bill.cost(counted, answered, images=bill.need.images, estimated=estimated)
+        images, guessed = self._images()
+        cost = bill.cost(counted, self._answered(), images=images, estimated=estimated or guessed)
         self._reckoned = usage, cost, counted
         return cost, counted
+
+    def _answered(self) -> Answered:
+        """Return what the upstream has said, with the search that a chat does not tell of."""
+        answered, tools = self._edits.answered or NOTHING_SAID, self._bill.need.tools
+        if tools and self._call.operation.name == CHAT:
+            return msgspec.structs.replace(answered, tools=tools)
+        return answered
+
+    def _images(self) -> tuple[int, bool]:
+        """Return how many images have come, and whether that is guessed: as many as were held."""
+        needed, came = self._bill.need.images, self._edits.images
+        if not needed or came is None:
+            return needed, needed > 0 and self._bill.pays_images
+        # The first one that is complete is the end of a stream, as far as the relay knows.
+        return (max(came, self._call.choices) if came and self._call.stream else came), False
 
     def _seen(self) -> Estimate:
         needed, events = self._bill.need.tokens, self._edits.events

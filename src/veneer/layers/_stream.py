@@ -19,6 +19,8 @@ from veneer.wire.usage import (
 
 # Streams of chunks: a finish chunk, perhaps a usage chunk, then [DONE].
 CHUNKED = frozenset(["chat.completions", "completions"])
+# What ends the type of an event that brings an image, and not a part of one.
+COMPLETED = b'.completed"'
 # Streams of typed events: the last one says how it ended.
 TYPED = frozenset(
     [
@@ -80,6 +82,8 @@ class StreamRelay:
         self._holds = edits.usage_shown or bool(edits.in_usage) or bool(edits.at_end)
         self._finished = False
         self._held = b""
+        if edits.images_wanted and self._typed:
+            edits.images = 0
         self._splitter = sse.EventSplitter(limit)
         self._raw_usage: bytes | None = None
         self._model: tuple[bytes, bytes] | None = None
@@ -164,6 +168,8 @@ class StreamRelay:
         self.events += 1
         if self._typed:
             self.done = self.done or is_terminal_event(data)
+            if self._edits.images is not None and COMPLETED in data:
+                self._edits.images += 1
         elif data[:6] == b"[DONE]":
             self.done = True
             return data

@@ -1,6 +1,6 @@
 """What a call can cost at the most, and what it comes to, by a price book."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import msgspec
@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from veneer.call import Call
 from veneer.facts import Answered, Cost, Usage
+from veneer.layers._hosted import tools_in
 from veneer.prices.book import PriceBook
 from veneer.prices.costing import bound_of, cost_of
 from veneer.prices.price import MILLION, Price
@@ -16,6 +17,9 @@ from veneer.wire import fields
 
 # No model that is known takes more tokens for an image that it makes, or is given.
 IMAGE_TOKENS = 8192
+
+# The most images that the API makes of an upload, whose `n` is not read.
+UPLOADED_IMAGES = 10
 
 # Sound as it is taken to be before it is heard: 32 kbit/s, ten tokens a second, and what is said in
 # it, by fast speakers. An upload that does not say how long it is has the most that the API takes.
@@ -37,11 +41,15 @@ PRICED = ESTIMATED | {
 
 
 class Need(msgspec.Struct, frozen=True):
-    """What a call may use: tokens, images that are made, seconds of sound that are heard."""
+    """What a call may use: tokens, images that are made, seconds of sound that are heard.
+
+    `tools` are the calls of hosted tools, by name, that have a price.
+    """
 
     tokens: Estimate
     images: int = 0
     seconds: float = 0.0
+    tools: Mapping[str, int] = {}
 
 
 class Bill(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +70,12 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the cost depends on what the upstream says was used."""
         price = self._price(0)
         return price is not None and (price.has_tokens or price.second is not None)
+
+    @property
+    def pays_images(self) -> bool:
+        """Whether images cost something by their number."""
+        price = self._price(0)
+        return price is not None and price.image is not None
 
     @property
     def pays_output(self) -> bool:
@@ -144,6 +158,9 @@ class Tariff:
             if not self._free:
                 return None
             return Bill(name=name, at=at, need=need, amount=0, prices=None)
+        if price.tools:
+            tools = tools_in(call.operation.name, body, price.tools)
+            need = msgspec.structs.replace(need, tools=tools)
         amount = bound_of(
             price,
             input_tokens=need.tokens.input_tokens,
@@ -151,6 +168,7 @@ class Tariff:
             factor=self._factor,
             images=need.images,
             seconds=need.seconds,
+            tools=need.tools,
         )
         return Bill(name=name, at=at, need=need, amount=amount, prices=self._prices)
 
@@ -162,9 +180,11 @@ class Tariff:
         if name == "audio.speech":
             return Need(Estimate(text))
         if name.startswith("images."):
-            # Of an upload is not known how many images it asks for: it is taken for one.
-            given = 0 if name == "images.generations" else IMAGE_TOKENS
-            return Need(Estimate(text + given, IMAGE_TOKENS * call.choices), call.choices)
+            # Of an upload is not known how many images it asks for.
+            uploaded = name != "images.generations"
+            images = UPLOADED_IMAGES if uploaded else call.choices
+            given = IMAGE_TOKENS if uploaded else 0
+            return Need(Estimate(text + given, IMAGE_TOKENS * images), images)
         seconds = max(1, _uploaded(scope["headers"]) // SOUND_BYTES)
         written = max(self._default_output, seconds * SPOKEN_TOKENS)
         return Need(Estimate(text + seconds * SOUND_TOKENS, written), 0, float(seconds))

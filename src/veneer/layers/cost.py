@@ -154,6 +154,7 @@ class CostMiddleware(Layer):
             return
         edits = edits_of(scope)
         edits.usage_wanted = True
+        edits.images_wanted = bill.need.images > 0
         reckoning = Reckoning(scope, call, bill, edits)
         slip = None
         if self._receipts:

@@ -1,4 +1,7 @@
-"""What an answer says beside its usage: who answered, in which tier, with which hosted tools."""
+"""What an answer says beside its usage: who answered, in which tier, with which hosted tools.
+
+And how many images it brings.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -25,6 +28,11 @@ class _Item(msgspec.Struct):
     type: Any = None
 
 
+class _Images(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
+_images = msgspec.json.Decoder(_Images)
 _carrier = msgspec.json.Decoder(_Carrier)
 _items = msgspec.json.Decoder(list[_Item])
 
@@ -44,6 +52,14 @@ def read_answered(data: bytes, record: Callable[..., _T]) -> _T | None:
     except (ValueError, RecursionError):
         return None
     return record(model=_name(carrier.model), service_tier=_name(carrier.service_tier), tools=tools)
+
+
+def images_in(data: bytes) -> int | None:
+    """Return how many images an answer holds: the items of its `data`; None without such a list."""
+    try:
+        return len(_images.decode(data).data)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _name(value: Any) -> str | None:
