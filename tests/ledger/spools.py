@@ -1,8 +1,8 @@
-"""What stands around a spool in its tests: a model of a ledger, and processes that can be killed."""
+"""What stands around a spool in its tests: a model of a ledger, processes that can be killed."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -143,6 +143,6 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def lines(folder: Path) -> Iterable[bytes]:
+def lines(folder: Path) -> list[bytes]:
     """Return what stands in the files of a folder."""
     return [path.read_bytes() for path in sorted(folder.glob("*.spool"))]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from itertools import chain, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,6 +39,10 @@ def names(*numbers: int) -> list[str]:
     return [f"call-{number}" for number in numbers]
 
 
+def inside(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
 def failing(*_arguments: object) -> int:
     raise OSError(28, "No space left on device")
 
@@ -55,7 +60,7 @@ async def test_what_waits_is_settled_in_its_order_when_the_ledger_is_back(tmp_pa
         spool.is_back()
         await until(lambda: lines(tmp_path / "spool") == [b""])
         assert [row.total for row in ledger.rows.values()] == [3] * 3
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert inside(tmp_path / "spool") == []
 
 
 async def test_what_is_not_in_at_the_end_stays_and_is_counted(
@@ -73,7 +78,7 @@ async def test_what_is_not_in_at_the_end_stays_and_is_counted(
     async with spool.lifespan():
         # What is there at the start goes in without that anybody calls.
         await until(lambda: list(ledger.rows) == names(1, 2))
-    assert list(tmp_path.iterdir()) == []
+    assert inside(tmp_path) == []
 
 
 async def test_the_end_of_the_lifespan_is_a_last_try(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ async def test_the_end_of_the_lifespan_is_a_last_try(tmp_path: Path) -> None:
     async with spool.lifespan():
         await spool.append(settlement(1))
         ledger.away = False
-    assert (list(ledger.rows), list(tmp_path.iterdir())) == (names(1), [])
+    assert (list(ledger.rows), inside(tmp_path)) == (names(1), [])
     await spool.append(settlement(2))
     assert ledger.given == names(1, 2)
     assert not spool.has_room
@@ -333,7 +338,7 @@ async def test_what_a_ledger_cannot_take_is_put_aside_and_keeps_nothing_else(
             await spool.append(each)
         await until(lambda: lines(tmp_path) == [b""])
     assert list(ledger.rows) == names(2)
-    [aside] = tmp_path.iterdir()
+    [aside] = inside(tmp_path)
     assert b"call-1" in aside.read_bytes()
     assert "the call call-1 cannot be settled: not like this" in caplog.text
 
@@ -391,7 +396,7 @@ def test_a_ledger_that_is_away_is_asked_less_and_less_often(
         replay = Replay(ledger, Direct(), tmp_path, own)  # type: ignore[arg-type]  # a clerk without a thread
         task = loop.create_task(replay.run())
         await asyncio.sleep(20)
-        steps = [round(later - sooner, 3) for sooner, later in zip(asked, asked[1:], strict=False)]
+        steps = [round(later - sooner, 3) for sooner, later in pairwise(asked)]
         assert steps == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
         # News of more are no reason to ask, but that it has answered is.
         count = len(asked)
@@ -434,7 +439,7 @@ async def test_a_folder_that_cannot_be_written_is_refused_at_the_start(
         full.setattr("os.write", failing)
         with pytest.raises(ConfigurationError, match=r"\(No space left on device\): give a folder"):
             await spool.lifespan().__aenter__()
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert inside(tmp_path / "spool") == []
     answers = threading.Event()
     monkeypatch.setattr("veneer.ledger.spool.OPENING", 0.01)
     monkeypatch.setattr("veneer.ledger.spool.create", lambda _folder: answers.wait())
@@ -490,4 +495,4 @@ async def run(folder: Path, steps: list[int | str], failures: list[bool]) -> Non
     await process.kill()
     for each in appended:
         assert [call for call in ledger.rows if call in each] == each
-    assert sorted(ledger.rows) == sorted(sum(appended, []))
+    assert sorted(ledger.rows) == sorted(chain.from_iterable(appended))

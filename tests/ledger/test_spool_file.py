@@ -1,12 +1,12 @@
 """The files of a spool."""
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
 from tests.ledger.spools import settlement
-from veneer.ledger import _spool_file
 from veneer.ledger._spool_file import SpoolFile, create, take, take_over
 from veneer.ledger._spool_lines import encode
 from veneer.ledger.entry import Settlement
@@ -89,18 +89,18 @@ def test_who_comes_when_a_file_is_being_removed_does_not_get_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = left(create(folder))
-    lock = _spool_file.fcntl.flock
+    lock = fcntl.flock
 
     def late(descriptor: int, operation: int) -> None:
         path.unlink()
         lock(descriptor, operation)
 
-    monkeypatch.setattr(_spool_file.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     assert take(path) is None
 
 
 def test_who_loses_a_new_file_makes_another(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = _spool_file.fcntl.flock
+    lock = fcntl.flock
     quicker: list[int] = []
 
     def late(descriptor: int, operation: int) -> None:
@@ -110,7 +110,7 @@ def test_who_loses_a_new_file_makes_another(folder: Path, monkeypatch: pytest.Mo
             lock(quicker[0], operation)
         lock(descriptor, operation)
 
-    monkeypatch.setattr(_spool_file.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     file = create(folder)
     os.close(quicker[0])
     assert len(list(folder.iterdir())) == 2

@@ -96,5 +96,5 @@ def test_what_no_ledger_takes_is_refused_at_once() -> None:
         end(held, 1, state="abandoned", hold=held),
         end(held, 1, hold=msgspec.structs.replace(held, amount=-1)),
     ):
-        with pytest.raises(ValueError, match="brings the hold|costs 0|No call ends|hold is of"):
+        with pytest.raises(ValueError, match=r"brings the hold|costs 0|No call ends|hold is of"):
             encode(wrong)
