@@ -1,0 +1,261 @@
+"""Models, in front of an app."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.asgi import Exchange, Responder, http_scope, json_request
+from tests.layers.limits import Known
+from tests.lint import Lint
+from veneer import facts
+from veneer.call import Call
+from veneer.catalog.model import Model, Resolved
+from veneer.client import client_of
+from veneer.dialects.auriko import auriko
+from veneer.dialects.aurous import aurous
+from veneer.edits import edits_of
+from veneer.facts import Principal
+from veneer.layers.headers import HeadersMiddleware
+from veneer.layers.models import ModelsMiddleware
+from veneer.prices.book import PriceBook
+from veneer.prices.money import DOLLAR
+from veneer.prices.price import Price
+
+LLAMA = Model(
+    id="llama-3",
+    kind="chat",
+    context_window=8000,
+    output_cap=4000,
+    capabilities=frozenset({"tools", "reasoning"}),
+    aliases=("gpt-4o",),
+    owned_by="meta",
+    created=7,
+)
+VECTORS = Model(id="vectors", kind="embedding", dimensions=(256,), owned_by="us")
+MODELS = (LLAMA, VECTORS)
+HELD = Principal(id="held", models=("llama-3",))
+
+
+class Body:
+    """An app that notes the body and the facts that it gets."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.scope: Scope = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with nothing but a status."""
+        self.scope = scope
+        message = await receive()
+        self.bodies.append(message["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def models(app: ASGIApp, **options: Any) -> ASGIApp:
+    """Return the layer between two linters."""
+    return Lint(ModelsMiddleware(Lint(app), models=MODELS, **options))
+
+
+async def test_an_alias_is_replaced_at_the_model_member_and_nowhere_else() -> None:
+    app = Body()
+    body = b'{ "messages":[{"role":"user","content":"gpt-4o"}], "model" : "gpt-4o","n":1.0}'
+    exchange = await Exchange(http_scope(), [body]).run(models(app))
+    assert exchange.status == 200
+    assert app.bodies == [body.replace(b'"model" : "gpt-4o"', b'"model" : "llama-3"')]
+    assert dict(app.scope["headers"])[b"content-length"] == b"%d" % len(app.bodies[0])
+    assert facts.get(app.scope, Resolved) == Resolved("gpt-4o", LLAMA)
+    call = facts.get(app.scope, Call)
+    assert call is not None
+    assert call.model == "llama-3"
+    assert edits_of(app.scope).model == b'"gpt-4o"'
+
+
+async def test_a_models_own_name_passes_as_it_came() -> None:
+    app = Body()
+    body = b'{"model":"llama-3" }'
+    await Exchange(http_scope(), [body]).run(models(app))
+    assert app.bodies == [body]
+    assert edits_of(app.scope).model is None
+
+
+@pytest.mark.parametrize(
+    ("show", "name"), [("upstream", None), ("requested", b'"gpt-4o"'), ("resolved", b'"llama-3"')]
+)
+async def test_answers_show_the_name_that_they_are_to(show: str, name: bytes | None) -> None:
+    app = Body()
+    await json_request({"model": "gpt-4o"}).run(models(app, show=show))
+    assert edits_of(app.scope).model == name
+
+
+async def test_a_call_without_a_model_has_the_default() -> None:
+    app = Body()
+    await json_request({"messages": []}).run(models(app, default="gpt-4o"))
+    assert json.loads(app.bodies[0]) == {"messages": [], "model": "llama-3"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({"model": "nope"}, 404, "model_not_found", "model"),
+        ({"model": "vectors"}, 400, "model_wrong_kind", "model"),
+        ({"model": 5}, 400, "invalid_type", "model"),
+        ({"model": "a\nb"}, 400, "invalid_value", "model"),
+        ({"model": "x" * 10_000}, 400, "invalid_value", "model"),
+        ({}, 400, "missing_required_parameter", "model"),
+        ({"model": "gpt-4o", "max_tokens": 5000}, 400, "invalid_value", "max_tokens"),
+    ],
+)
+async def test_a_call_that_cannot_be_is_refused(
+    body: dict[str, Any], status: int, code: str, param: str
+) -> None:
+    app = Responder(b"{}")
+    exchange = await json_request(body).run(models(app))
+    error = exchange.json()["error"]
+    assert (exchange.status, error["code"], error["param"]) == (status, code, param)
+    assert app.scopes == []
+
+
+async def test_a_caller_that_may_not_use_a_model_hears_that_there_is_none() -> None:
+    app = Responder(b"{}")
+    layer = models(app)
+    for name in ("gpt-4o", "vectors", "nope"):
+        exchange = await json_request({"model": name}).run(Known(layer, HELD))
+        assert exchange.status == 404
+        assert exchange.json()["error"]["message"] == (
+            f"The model `{name}` does not exist or you do not have access to it."
+        )
+    exchange = await json_request({"model": "llama-3"}).run(Known(layer, HELD))
+    assert exchange.status == 200
+
+
+async def test_an_upload_passes_but_for_who_is_held_to_models() -> None:
+    app = Responder(b"{}")
+    layer = models(app)
+    scope = http_scope("POST", "/v1/audio/transcriptions")
+    assert (await Exchange(dict(scope), [b"x"]).run(Known(layer, HELD))).status == 403
+    assert (await Exchange(dict(scope), [b"x"]).run(layer)).status == 200
+
+
+async def listed(layer: ASGIApp, path: str = "/v1/models", query: bytes = b"") -> Exchange:
+    return await Exchange({**http_scope("GET", path), "query_string": query}).run(layer)
+
+
+async def test_models_are_listed_with_their_aliases() -> None:
+    exchange = await listed(models(Responder(b"{}")))
+    document = exchange.json()
+    assert document["object"] == "list"
+    assert [row["id"] for row in document["data"]] == ["llama-3", "gpt-4o", "vectors"]
+    assert document["data"][0] == {
+        "id": "llama-3",
+        "object": "model",
+        "created": 7,
+        "owned_by": "meta",
+    }
+
+
+async def test_a_caller_sees_the_models_that_it_may_use() -> None:
+    exchange = await listed(Known(models(Responder(b"{}")), HELD))
+    assert [row["id"] for row in exchange.json()["data"]] == ["llama-3"]
+
+
+async def test_one_model_is_shown_by_any_of_its_names() -> None:
+    layer = models(Responder(b"{}"))
+    assert (await listed(layer, "/v1/models/gpt-4o")).json()["id"] == "gpt-4o"
+    missing = await listed(layer, "/v1/models/nope")
+    assert (missing.status, missing.json()["error"]["code"]) == (404, "model_not_found")
+    assert (await listed(Known(layer, HELD), "/v1/models/gpt-4o")).status == 404
+
+
+async def test_lists_can_be_of_one_endpoint() -> None:
+    layer = models(Responder(b"{}"))
+    exchange = await listed(layer, query=b"endpoint=embeddings")
+    assert [row["id"] for row in exchange.json()["data"]] == ["vectors"]
+
+
+PRICES = PriceBook(
+    [
+        ("llama-3", Price(input=125 * DOLLAR // 1000, output=DOLLAR)),
+        ("vectors", Price(input=DOLLAR, input_image=2 * DOLLAR)),
+    ]
+)
+
+
+async def test_aurous_lists_kinds_abilities_and_rates_in_credits() -> None:
+    layer = HeadersMiddleware(models(Responder(b"{}"), prices=PRICES), dialect=aurous("Acme"))
+    llama, _, vectors = (await listed(layer)).json()["data"]
+    assert llama["kind"] == "chat"
+    pricing = {"input": {"credits_per_M": 12.5}, "output": {"credits_per_M": 100}}
+    assert llama["chat_pricing"] == pricing
+    assert llama["embedding_pricing"] is None
+    assert llama["acme_metadata"] == {
+        "kind": "chat",
+        "context_window": 8000,
+        "dimensions": None,
+        "capabilities": ["reasoning_effort", "tools"],
+        "max_output_tokens_hard_cap": 4000,
+        "chat_pricing": pricing,
+        "embedding_pricing": None,
+    }
+    assert vectors["embedding_pricing"] == {
+        "text": {"credits_per_M": 100},
+        "visual": {"credits_per_M": 200},
+    }
+
+
+async def test_auriko_lists_endpoints_and_prices_in_dollars() -> None:
+    layer = HeadersMiddleware(models(Responder(b"{}"), prices=PRICES), dialect=auriko())
+    document = (await listed(layer, query=b"endpoint=responses")).json()
+    assert document["catalog_age_seconds"] == 0
+    assert len(document["catalog_version"]) == 12
+    llama, _ = document["data"]
+    assert llama["supported_endpoints"] == ["chat_completions", "responses"]
+    assert llama["context_window"] == 8000
+    assert llama["providers"] == [{"name": "meta", "input_price": 0.125, "output_price": 1}]
+
+
+class Listing:
+    """An app that lists models, for as long as it is not broken."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+        self.broken = False
+        self.asked = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the list, or with nothing."""
+        rows: list[dict[str, Any]] = [{"id": name, "max_model_len": 5} for name in self.names]
+        body = json.dumps({"object": "list", "data": [*rows, {"no": "model"}]}).encode()
+        if scope["path"] == "/v1/models":
+            self.asked += 1
+        await client_of(scope, receive).body(10**6)
+        status = 500 if self.broken else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def test_what_the_app_lists_counts_beside_what_is_configured() -> None:
+    app = Listing("mistral", "llama-3", "gpt-4o")
+    layer = ModelsMiddleware(Lint(app), models=MODELS, discover=True)
+    exchange = await json_request({"model": "mistral", "max_tokens": 9}).run(layer)
+    assert exchange.json()["error"]["code"] == "context_length_exceeded"
+    rows = (await listed(layer)).json()["data"]
+    assert [row["id"] for row in rows] == ["llama-3", "gpt-4o", "vectors", "mistral"]
+    assert (await json_request({"model": "mistral"}).run(layer)).status == 200
+
+
+async def test_with_no_models_named_any_passes_and_callers_are_held_to_theirs() -> None:
+    app = Listing("llama-3", "other")
+    layer = ModelsMiddleware(Lint(app))
+    assert (await json_request({"model": "whatever"}).run(layer)).status == 200
+    assert (await json_request({"model": "other"}).run(Known(layer, HELD))).status == 404
+    rows = (await listed(Known(layer, HELD))).json()["data"]
+    assert [row["id"] for row in rows] == ["llama-3"]
+    assert len((await listed(layer)).json()["data"]) == 3
+
+
+def test_a_default_that_is_no_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="The default model 'nope'"):
+        ModelsMiddleware(Responder(b"{}"), models=MODELS, default="nope")
