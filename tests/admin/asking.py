@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.asgi import Exchange, http_scope
 from veneer import facts
-from veneer.admin import AdminKeys
+from veneer.admin import AdminApi, AdminKeys
 from veneer.facts import Principal, RequestId
 from veneer.keys.issuer import Issuer
 from veneer.keys.peppers import Peppers
@@ -23,7 +23,7 @@ def api_on(store: KeyStore) -> AdminKeys:
 
 
 async def ask(
-    api: AdminKeys,
+    api: AdminApi,
     method: str,
     path: str,
     body: bytes = b"",

@@ -12,6 +12,7 @@ from veneer import facts
 from veneer.client import BodyTimeoutError, BodyTooLargeError, Client, client_of
 from veneer.dialects import Kind
 from veneer.errors import BODY_LATE, Error
+from veneer.keys.fields import FieldError
 from veneer.wire import fields, splice
 
 MAX_BODY = 64 * 1024
@@ -22,6 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _CLOSE = ((b"connection", b"close"),)
 # Where msgspec says that something is wrong: the first name of the path, or the one that misses.
 _AT = re.compile(r"at `\$\.(\w+)|required field `(\w+)`")
+_digits = re.compile("[0-9]{1,9}", re.ASCII).fullmatch
 
 
 async def read_object(scope: Scope, receive: Receive, kind: type[T]) -> T | Error:
@@ -67,6 +69,15 @@ def read_query(scope: Scope, names: Collection[str]) -> Mapping[str, str] | Erro
             return _at(Kind.INVALID_VALUE, "'{}' stands twice.", name)
         query[name] = value
     return query
+
+
+def read_count(query: Mapping[str, str], default: int, most: int) -> int:
+    """Return the `limit` of a query; raises `FieldError` unless it is 1 to `most`."""
+    digits = query.get("limit", str(default))
+    limit = int(digits) if _digits(digits) else 0
+    if not 0 < limit <= most:
+        raise FieldError("limit", f"limit must be 1 to {most}.")
+    return limit
 
 
 def shown(text: str) -> str:

@@ -6,6 +6,7 @@ ones, and above OperationsMiddleware, which knows no such path.
 """
 
 import re
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,7 +23,8 @@ class AdminMiddleware(Layer):
     """Hands `path` and all below it to `api`, an ASGI app such as `AdminKeys`.
 
     The api is called as if it were mounted there: `path` is added to its `root_path`. It decides
-    itself whom it answers. Raises ValueError for a path that cannot be.
+    itself whom it answers; one that keeps something open has a `lifespan()`. Raises ValueError for
+    a path that cannot be.
     """
 
     reads = (Principal,)
@@ -36,6 +38,12 @@ class AdminMiddleware(Layer):
         super().__init__(app)
         self._api = api
         self._path = path
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the API's own lifespan, if it has one."""
+        own = getattr(self._api, "lifespan", None)
+        context: AbstractAsyncContextManager[object] = nullcontext() if own is None else own()
+        return context
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to the API or on."""
