@@ -174,8 +174,8 @@ def test_a_silent_receiver_has_so_many_at_once_and_holds_nobody_up_at_the_end(
 
     virtual.run(main())
     assert len(caplog.messages) == AT_ONCE + 3
-    for number, message in enumerate(caplog.messages):
-        assert f"'team-{number}'" in message
+    for number in range(AT_ONCE + 3):
+        [message] = [each for each in caplog.messages if f"'team-{number}'" in each]
         assert message.endswith("it was not done in time when the process stopped")
 
 

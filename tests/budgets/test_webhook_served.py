@@ -49,6 +49,7 @@ async def told(script: Script, *, limit: float = 20.0, tries: int = 1) -> AsyncI
         async with webhook.lifespan():
             webhook(crossing())
             yield server
+            await eventually(lambda: not webhook._errands._tasks)
 
 
 async def test_a_receiver_can_verify_what_it_reads() -> None:
@@ -151,5 +152,6 @@ async def test_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
     webhook = ThresholdWebhook(url, pauses=(0.01,))
     async with webhook.lifespan():
         webhook(crossing())
+        await eventually(lambda: caplog.messages != [])
     [message] = caplog.messages
     assert message.endswith("it could not be sent (ConnectError)")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.asgi import json_request
 from tests.config.test_cost import PRICES, built, layer_of
+from tests.upstream.servers import eventually
 from veneer import ConfigurationError
 from veneer.config import parse
 from veneer.wire.signing import key_of, signature
@@ -51,6 +52,7 @@ async def test_what_is_configured_is_delivered_and_signed(
         )
         async with stack.lifespan():
             assert (await json_request({"model": "m"}).run(stack)).status == 200
+            await eventually(lambda: found != [])
     [(fields, body)] = found
     assert json.loads(body)["data"] == {
         "budget": "month",

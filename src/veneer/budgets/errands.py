@@ -13,7 +13,9 @@ logger = logging.getLogger("veneer.cost")
 MAX_WAITING = 1000
 
 # Seconds that an errand has for its own end when it is cut off.
-_LAST = 1.0
+_LAST = 0.2
+
+_CUT = "it was not done in time when the process stopped"
 
 
 class Errands(Generic[T]):
@@ -54,15 +56,13 @@ class Errands(Generic[T]):
             while self._tasks and (left := until - loop.time()) > 0:
                 await asyncio.wait(list(self._tasks), timeout=left)
         finally:
-            cut = dict(self._tasks)
-            left_over = [*cut.values(), *self._waiting]
-            self._waiting.clear()
-            for task in cut:
+            waiting, self._waiting = self._waiting, deque()
+            for task in self._tasks:
                 task.cancel()
-            for thing in left_over:
-                self._given_up(thing, "it was not done in time when the process stopped")
-        if cut:
-            await asyncio.wait(list(cut), timeout=_LAST)
+            for thing in waiting:
+                self._given_up(thing, _CUT)
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=_LAST)
 
     def _begin(self) -> None:
         while self._waiting and len(self._tasks) < self._at_once:
@@ -72,9 +72,10 @@ class Errands(Generic[T]):
             task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
+        thing = self._tasks.pop(task)
         if task.cancelled():
-            # A loop that ends cancels its tasks, and takes no new ones.
+            # By `finish`, or by a loop that ends, which takes no new tasks.
+            self._given_up(thing, _CUT)
             return
         error = task.exception()
         if error is not None:

@@ -18,8 +18,8 @@ logger = logging.getLogger("veneer.cost")
 
 # Calls of `on_threshold` that are under way at once.
 AT_ONCE = 16
-# Seconds that they are waited for at the end.
-FAREWELL = 5.0
+# Seconds that they are waited for at the end; `veneer serve` gives all layers two.
+FAREWELL = 1.5
 
 # Names that clients may have given are cut where they are shown.
 _MAX_SHOWN = 200

@@ -33,8 +33,8 @@ _JITTER = 0.25
 
 # Deliveries that are under way at once, those in a pause among them.
 AT_ONCE = 8
-# Seconds in which what waits at the end is tried once more.
-FAREWELL = 5.0
+# Seconds in which what waits at the end is tried once more; `veneer serve` gives all layers two.
+FAREWELL = 1.5
 
 
 class ThresholdWebhook:
@@ -47,7 +47,7 @@ class ThresholdWebhook:
     receiver asks for by Retry-After, if that is more, up to five minutes.
 
     It delivers within `lifespan`, which `CostMiddleware` enters; at its end, what waits is tried
-    once more, within 5 seconds. What is not delivered is logged. `transport` is an
+    once more, within a second and a half. What is not delivered is logged. `transport` is an
     `httpx.AsyncBaseTransport` to send with, for proxies or certificates of one's own; proxies of
     the environment are not used. `clock` gives seconds since the epoch.
 
