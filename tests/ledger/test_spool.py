@@ -94,6 +94,17 @@ async def test_the_end_of_the_lifespan_is_a_last_try(tmp_path: Path) -> None:
     assert not spool.has_room
 
 
+async def test_it_may_be_entered_more_than_once(tmp_path: Path) -> None:
+    ledger = Model()
+    spool = Spool(tmp_path, ledger, max_bytes=SIZE)
+    async with spool.lifespan():
+        async with spool.lifespan():
+            assert len(inside(tmp_path)) == 1
+        await spool.append(settlement(1))
+        await until(lambda: lines(tmp_path) == [b""])
+    assert (list(ledger.rows), inside(tmp_path)) == (names(1), [])
+
+
 async def test_a_ledger_that_never_answers_does_not_keep_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,13 +51,13 @@ class Spool:
             raise ValueError(f"spool: {self._folder} is no folder: give the path of one.")
         self._ledger = ledger
         self._max_bytes = max_bytes
-        self._intake: Intake | None = None
-        self._replay: Replay | None = None
+        self._users = 0
+        self._running: _Running | None = None
 
     @property
     def has_room(self) -> bool:
         """Whether calls may be made whose settlements will come."""
-        return self._intake is not None and self._intake.has_room
+        return self._running is not None and self._running.intake.has_room
 
     async def append(self, settlement: Settlement) -> None:
         """Keep a settlement, which has its `hold`; it is on the disk, or on its way to it.
@@ -65,15 +65,15 @@ class Spool:
         A cancellation loses nothing, and a disk that does not answer is waited for a second. Raises
         ValueError for what no ledger takes.
         """
-        if self._intake is None:
+        if self._running is None:
             await self._ledger.settle(settlement)
         else:
-            await self._intake.append(settlement)
+            await self._running.intake.append(settlement)
 
     def is_back(self) -> None:
         """Say that the ledger has answered."""
-        if self._replay is not None:
-            self._replay.tell(back=True)
+        if self._running is not None:
+            self._running.replay.tell(back=True)
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the context in which it can be used, inside that of the ledger."""
@@ -81,27 +81,29 @@ class Spool:
 
     @asynccontextmanager
     async def _lifespan(self) -> AsyncIterator[None]:
+        self._users += 1
+        try:
+            if self._users == 1:
+                await self._open()
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                await self._close()
+
+    async def _open(self) -> None:
         clerk = Clerk()
         try:
             own = await self._opened(clerk)
-            replay = Replay(self._ledger, clerk, self._folder, own)
-            intake = Intake(self._ledger, clerk, own, max_bytes=self._max_bytes, news=replay.tell)
-            self._intake, self._replay = intake, replay
-            running = asyncio.get_running_loop().create_task(replay.run())
-            try:
-                yield
-            finally:
-                self._intake = self._replay = None
-                await intake.close()
-                replay.finish()
-                await asyncio.wait((running,), timeout=DRAIN)
-                running.cancel()
-                await asyncio.wait((running,), timeout=DRAIN)
-                await self._close(clerk, replay, own)
-                if running.done() and not running.cancelled():
-                    running.result()
-        finally:
+        except ConfigurationError:
             clerk.stop()
+            raise
+        self._running = _Running(self._ledger, clerk, self._folder, own, self._max_bytes)
+
+    async def _close(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            await running.close()
 
     async def _opened(self, clerk: Clerk) -> SpoolFile:
         try:
@@ -116,13 +118,36 @@ class Spool:
             "write into, on a disk that has room."
         )
 
-    async def _close(self, clerk: Clerk, replay: Replay, own: SpoolFile) -> None:
-        left = replay.waiting
+
+class _Running:
+    """What there is of a spool during a lifespan."""
+
+    def __init__(
+        self, ledger: Ledger, clerk: Clerk, folder: Path, own: SpoolFile, max_bytes: int
+    ) -> None:
+        self._clerk = clerk
+        self._folder = folder
+        self._own = own
+        self.replay = Replay(ledger, clerk, folder, own)
+        self.intake = Intake(ledger, clerk, own, max_bytes=max_bytes, news=self.replay.tell)
+        self._task = asyncio.get_running_loop().create_task(self.replay.run())
+
+    async def close(self) -> None:
+        """Try once more to have all of it in the ledger, and leave the rest in the folder."""
+        await self.intake.close()
+        self.replay.finish()
+        await asyncio.wait((self._task,), timeout=DRAIN)
+        self._task.cancel()
+        await asyncio.wait((self._task,), timeout=DRAIN)
+        left = self.replay.waiting
         if left:
             logger.error("%d settlements wait for the ledger in %s", left, self._folder)
-        closing = [clerk.do(file.close) for file in (*replay.taken, own)]
+        closing = [self._clerk.do(file.close) for file in (*self.replay.taken, self._own)]
+        self._clerk.stop()
         done, _ = await asyncio.wait(closing, timeout=DRAIN)
         for closed in done:
             error = closed.exception()
             if error is not None:
                 logger.error("a file in %s cannot be closed: %s", self._folder, error)
+        if self._task.done() and not self._task.cancelled():
+            self._task.result()
