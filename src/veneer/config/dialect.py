@@ -3,16 +3,17 @@
 from veneer.config.dialect_tables import DialectTable
 from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.auriko import auriko
-from veneer.dialects.aurous import BRAND, aurous
+from veneer.dialects.aurous import BRAND, VERSIONS, aurous
 from veneer.wiring import ConfigurationError
 
 
 def build_dialect(table: DialectTable) -> Dialect:
     """Return the dialect; raises `ConfigurationError` where an option is not for it, or bad."""
-    if table.brand is not None and table.name != "aurous":
-        raise ConfigurationError(
-            f"[dialect] brand is set, which only 'aurous' has, and name is {table.name!r}."
-        )
+    for option in ("brand", "versions"):
+        if getattr(table, option) is not None and table.name != "aurous":
+            raise ConfigurationError(
+                f"[dialect] {option} is set, which only 'aurous' has, and name is {table.name!r}."
+            )
     if table.error_docs is not None and table.name == "openai":
         raise ConfigurationError(
             "[dialect] error_docs is set, which errors of 'openai' do not name."
@@ -22,6 +23,7 @@ def build_dialect(table: DialectTable) -> Dialect:
     if table.name == "openai":
         return OPENAI
     try:
-        return aurous(table.brand or BRAND, docs=table.error_docs)
+        versions = VERSIONS if table.versions is None else table.versions
+        return aurous(table.brand or BRAND, docs=table.error_docs, versions=versions)
     except ValueError as error:
         raise ConfigurationError(f"[dialect] {error}") from error

@@ -17,6 +17,13 @@ class DialectTable(Table, frozen=True):
         Name | None,
         Meta(description="Letters that the fields of `aurous` begin with; left out: `Aurous`."),
     ] = None
+    versions: Annotated[
+        list[Name] | None,
+        Meta(
+            description="Dates of the versions that clients of `aurous` may ask for, the default "
+            "first; left out: its own."
+        ),
+    ] = None
     error_docs: Annotated[
         Name | None,
         Meta(

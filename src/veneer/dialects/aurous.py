@@ -1,6 +1,7 @@
 """Aurous' way of speaking, under any brand: as its documentation and migration guide have it."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import msgspec
 
 from veneer.dialects.budgets import aurous_budget_fields
-from veneer.dialects.dialect import Dialect, Failure, Form
+from veneer.dialects.dialect import Dialect, Failure, Form, Versions
 from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
 from veneer.dialects.listings import aurous_model
@@ -18,6 +19,9 @@ from veneer.dialects.receipts import aurous_cost_fields, aurous_receipt
 
 BRAND = "Aurous"
 MAX_BRAND = 32
+VERSIONS = ("2026-05-15",)
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 
 INVALID = "invalid_request"
 AUTHENTICATION = "authentication"
@@ -108,15 +112,21 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
 )
 
 
-def aurous(brand: str = BRAND, *, docs: str | None = None) -> Dialect:
+def aurous(
+    brand: str = BRAND, *, docs: str | None = None, versions: Sequence[str] = VERSIONS
+) -> Dialect:
     """Return the dialect with a brand's name in its fields.
 
     `brand` is 1 to 32 letters; its fields begin with it in lower case. `docs` is the address of the
     brand's page of errors, to which `#` and the code are added; without it errors have no
-    `doc_url`. Raises ValueError for another brand.
+    `doc_url`. `versions` are the dates of the API's versions, its default first. Raises ValueError
+    for another brand, and for what is no date.
     """
     if not (brand.isascii() and brand.isalpha() and len(brand) <= MAX_BRAND):
         raise ValueError(f"brand is {brand[:MAX_BRAND]!r}: give 1 to {MAX_BRAND} letters.")
+    for version in versions:
+        if not _DATE(version):
+            raise ValueError(f"A version is {version!r}: give a date such as '{VERSIONS[0]}'.")
     prefix = brand.lower().encode()
 
     def members(failure: Failure) -> dict[str, Any]:
@@ -144,6 +154,7 @@ def aurous(brand: str = BRAND, *, docs: str | None = None) -> Dialect:
         cost_fields=aurous_cost_fields,
         budget_fields=aurous_budget_fields,
         model=partial(aurous_model, prefix=prefix.decode()),
+        versions=Versions(prefix + b"-version", tuple(versions)) if versions else None,
         replayed=(prefix + b"-idempotent-replayed", b"true"),
         idempotency_status=prefix + b"-idempotency-status",
         exposed=(

@@ -43,6 +43,17 @@ class Failure(msgspec.Struct, frozen=True):
         return self.message if self.form.message is None else self.form.message
 
 
+class Versions(msgspec.Struct, frozen=True):
+    """The versions of an API that its clients may ask for in a request field.
+
+    `field` is its name in lower case; the response says in the same which one was applied. `known`
+    are dates, of which the first is for those who ask for none.
+    """
+
+    field: bytes
+    known: tuple[str, ...]
+
+
 class Dialect(RequestFact, frozen=True, kw_only=True):
     """How an API speaks; layers ask it and never branch on its name.
 
@@ -60,7 +71,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     model as lists show it, from what is shown and the credit; `models` renders a list of them, with
     the version of the catalog and its age in seconds.
 
-    `version` is the API version field and value, if the API sends one; `replayed` is the field of
+    `version` is the API version field and value, if the API sends one, `versions` are those that a
+    client may choose from; `replayed` is the field of
     an answer given before, `idempotency_status` that which says why a key was not used. `exposed`
     names the fields that a browser may read.
     """
@@ -78,6 +90,7 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     model: Callable[[Listed, Credits], dict[str, Any]] = openai_model
     models: Callable[[list[dict[str, Any]], str, float], bytes] = openai_models
     version: tuple[bytes, bytes] | None = None
+    versions: Versions | None = None
     replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
     idempotency_status: bytes = b"idempotency-status"
     exposed: Sequence[str] = ()

@@ -11,7 +11,9 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
-from veneer.dialects import OPENAI, Dialect
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.dialects.dialect import Versions
+from veneer.errors import Error
 from veneer.facts import RequestId, Route
 from veneer.layer import Layer
 from veneer.wire import fields
@@ -57,8 +59,12 @@ class HeadersMiddleware(Layer):
         self._client_ids = client_ids
         self._server_timing = server_timing
         self._constant = [] if dialect.version is None else [dialect.version]
-        constant = (name for name, _ in self._constant)
-        self._replaced = frozenset([*dialect.request_id_headers, *constant, CLIENT_ID])
+        self._versions = dialect.versions
+        said = [name for name, _ in self._constant]
+        if dialect.versions is not None:
+            said.append(dialect.versions.field)
+            self._default_version = (dialect.versions.field, dialect.versions.known[0].encode())
+        self._replaced = frozenset([*dialect.request_id_headers, *said, CLIENT_ID])
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and add our fields to the start of its response."""
@@ -68,6 +74,11 @@ class HeadersMiddleware(Layer):
         own_id = request_id()
         known[RequestId] = RequestId(own_id, client_id)
         known[Dialect] = self._dialect
+        own = self._constant
+        refused = None
+        if self._versions is not None:
+            version, refused = self._version(scope, self._versions)
+            own = [*own, version]
 
         # No coroutine of its own: all but the start of a response only passes.
         def send_with_headers(message: Message) -> Awaitable[None]:
@@ -77,7 +88,7 @@ class HeadersMiddleware(Layer):
                     pair for pair in message.get("headers", ()) if pair[0] not in self._replaced
                 ]
                 headers += [(name, own_id.encode()) for name in self._dialect.request_id_headers]
-                headers += self._constant
+                headers += own
                 if client_id is not None:
                     headers.append((CLIENT_ID, client_id.encode()))
                 if fields.get(headers, b"openai-processing-ms") is None:
@@ -87,7 +98,20 @@ class HeadersMiddleware(Layer):
                 message = {**message, "headers": headers}
             return send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        await (refused or self.app)(scope, receive, send_with_headers)
+
+    def _version(
+        self, scope: Scope, versions: Versions
+    ) -> tuple[tuple[bytes, bytes], Error | None]:
+        """Return the version that is applied, and the error where another is asked for."""
+        wanted = fields.get(scope["headers"], versions.field)
+        if wanted is None or wanted.decode("latin-1") in versions.known:
+            return (versions.field, wanted or self._default_version[1]), None
+        return self._default_version, Error(
+            Kind.UNKNOWN_VERSION,
+            f"There is no such version of this API. Known are {', '.join(versions.known)}.",
+            param=versions.field.decode("ascii"),
+        )
 
     @staticmethod
     def _client_id(scope: Scope) -> str | None:
