@@ -102,7 +102,7 @@ async def test_what_the_ledger_settles_last_is_still_told_and_delivered(tmp_path
             RelayMiddleware(answering()),
             prices=BOOK,
             ledger=SqliteLedger(tmp_path / "ledger.db"),
-            budgets=[soft(0.02, 0.05)],
+            budgets=[soft(0.02, 0.06)],
             estimator=estimated,
             on_threshold=webhook,
             clock=lambda: NOW,
@@ -114,6 +114,6 @@ async def test_what_the_ledger_settles_last_is_still_told_and_delivered(tmp_path
             answer = await ask((first, second)[number % 2])
             assert answer.status == 200
     events = [json.loads(body) for body in bodies]
-    assert sorted(event["data"]["threshold"] for event in events) == [0.02, 0.05]
+    assert sorted(event["data"]["threshold"] for event in events) == [0.02, 0.06]
     assert len({event["id"] for event in events}) == 2
     assert {event["data"]["limit_usd"] for event in events} == {LIMIT}
