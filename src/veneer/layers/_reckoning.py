@@ -13,7 +13,7 @@ from veneer.facts import Answered, Cost, Relayed, Route, Unreached, Usage
 from veneer.layers._hosted import CHAT
 from veneer.layers._tariff import Bill
 from veneer.ledger.entry import State
-from veneer.quotas.estimate import Estimate
+from veneer.quotas.estimate import ESTIMATED, Estimate
 from veneer.quotas.settlement import failed, streamed, told, untold
 
 # Beyond this, which are days, a number is no length of a sound in seconds.
@@ -26,10 +26,11 @@ NOTHING_SAID = Answered()
 class Reckoning:
     """Reckons one call.
 
-    The upstream's own word counts first, unless it makes no sense. Without it, an answer costs what
-    was seen of it, and one of which nothing could be seen all that was held; a call that its client
-    left before it was answered costs its input. One that was answered with an error of any kind
-    costs nothing, nor does one that the model server did not get.
+    The upstream's own word counts first, unless it makes no sense; a side that it leaves out is
+    estimated. Without it, an answer costs what was seen of it, and one of which nothing could be
+    seen all that was held; a call that its client left before it was answered costs its input. One
+    that was answered with an error of any kind costs nothing, nor does one that the model server
+    did not get.
     """
 
     __slots__ = ("_bill", "_call", "_cut", "_edits", "_known", "_reckoned", "_scope")
@@ -104,11 +105,35 @@ class Reckoning:
         if usage is None or not is_told(usage):
             estimated = bill.goes_by_usage
             counted = usage_of(self._seen(), bill.need.seconds) if estimated else usage
+        elif not (usage.input_tokens and usage.output_tokens) and bill.goes_by_usage:
+            counted, estimated = self._whole(usage)
         counted = counted or Usage()
         images, guessed = self._images()
         cost = bill.cost(counted, self._answered(), images=images, estimated=estimated or guessed)
         self._reckoned = usage, cost, counted
         return cost, counted
+
+    def _whole(self, usage: Usage) -> tuple[Usage, bool]:
+        """Return a usage with the side that it leaves out, and whether that is estimated.
+
+        Every call of texts has an input, and a stream of them that has events an output. A plain
+        answer may be empty.
+        """
+        name = self._call.operation.name
+        inputs, outputs = usage.input_tokens, usage.output_tokens
+        # What is in the total alone is shared out where it is priced.
+        if name not in ESTIMATED or usage.total_tokens > inputs + outputs:
+            return usage, False
+        seen = self._seen()
+        inputs = inputs or seen.input_tokens
+        if self._call.stream:
+            outputs = outputs or seen.output_tokens
+        if inputs == usage.input_tokens and outputs == usage.output_tokens:
+            return usage, name != "embeddings"
+        total = inputs + outputs
+        return msgspec.structs.replace(
+            usage, input_tokens=inputs, output_tokens=outputs, total_tokens=total
+        ), True
 
     def _answered(self) -> Answered:
         """Return what the upstream has said, with the search that a chat does not tell of."""

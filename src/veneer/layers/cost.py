@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from veneer import facts
 from veneer.auth.peers import Peers
 from veneer.budgets.accounts import Accounts
+from veneer.budgets.periods import LAST
 from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.refusal import NOT_PRICED, UNAVAILABLE, refusal
 from veneer.budgets.thresholds import OnThreshold, Thresholds
@@ -41,6 +42,8 @@ from veneer.operations import Endpoint, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
 from veneer.quotas.estimate import Estimator, bound
+
+LATEST = LAST - 1.0
 
 
 class CostMiddleware(Layer):
@@ -139,7 +142,8 @@ class CostMiddleware(Layer):
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
-        at = self._clock()
+        # There are no periods outside these times, whatever a clock says.
+        at = min(max(0.0, self._clock()), LATEST)
         bill = self._tariff.bill(scope, call, known[Client].kept, at)
         if bill is None:
             await NOT_PRICED(scope, receive, send)
