@@ -15,7 +15,7 @@ from veneer.budgets.policy import BudgetPolicy
 from veneer.layers.cost import CostMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.ledger._spool_lines import decode
-from veneer.ledger.entry import Settlement
+from veneer.ledger.entry import Balance, Exhausted, Hold, Settlement
 from veneer.ledger.ledger import Ledger
 from veneer.ledger.memory import MemoryLedger
 from veneer.ledger.sqlite import SqliteLedger
@@ -61,7 +61,11 @@ def waiting(folder: Path) -> list[Settlement]:
     return [each for each in found if each is not None]
 
 
-async def test_calls_outside_the_ledger_wait_on_the_disk_and_get_their_rows(tmp_path: Path) -> None:
+async def test_calls_outside_the_ledger_wait_on_the_disk_and_get_their_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("veneer.ledger._spool_replay.FIRST_PAUSE", 60.0)
+    monkeypatch.setattr("veneer.ledger._spool_replay.LONGEST_PAUSE", 60.0)
     ledger = Model()
     ledger.away = True
     layer = charged(plain(), ledger, tmp_path)
@@ -78,6 +82,39 @@ async def test_calls_outside_the_ledger_wait_on_the_disk_and_get_their_rows(tmp_
         await until(lambda: waiting(tmp_path) == [])
     assert list(ledger.rows)[-3:] == [each.call for each in there]
     assert {row.total for row in ledger.rows.values()} == {COST}
+
+
+async def test_while_it_is_away_one_call_at_a_time_waits_for_its_answer(tmp_path: Path) -> None:
+    answers, tries = asyncio.Event(), 0
+
+    class Slow(Model):
+        async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
+            nonlocal tries
+            tries += 1
+            if self.away:
+                await answers.wait()
+            return await super().hold(hold)
+
+    ledger = Slow()
+    ledger.away = True
+    layer = charged(plain(), ledger, tmp_path)
+    async with lifespan(layer):
+        answers.set()
+        assert await asked(layer) == 200
+        answers.clear()
+        trying = asyncio.create_task(asked(layer))
+        await until(lambda: tries == 2)
+        assert [await asked(layer) for _ in range(3)] == [200] * 3
+        trying.cancel()
+        await asyncio.wait((trying,))
+        trying = asyncio.create_task(asked(layer))
+        await until(lambda: tries == 3)
+        answers.set()
+        assert await trying == 200
+        ledger.away = False
+        assert await asked(layer) == 200
+        assert (tries, len(ledger.held)) == (4, 1)
+    assert len(ledger.rows) == 6
 
 
 async def test_what_was_held_before_waits_there_too(tmp_path: Path) -> None:

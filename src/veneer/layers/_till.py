@@ -44,7 +44,8 @@ class Till:
     """Holds and settles, in `ledger`.
 
     While that is away, `on_failure` decides: `closed` makes no call; `open` makes it without a
-    hold, whatever the budgets say, and its row is made when it is settled.
+    hold, whatever the budgets say, and its row is made when it is settled. Then only one at a time
+    waits for the ledger's answer.
 
     With a folder `spool`, that waits there, as does what all other calls come to as long as the
     ledger is away; where there is no room, for a process' file has `max_spool` bytes or the disk
@@ -66,7 +67,7 @@ class Till:
         self._ledger = ledger
         self._spool = None if spool is None else _open_spool(spool, ledger, max_spool)
         self._open = on_failure == "open"
-        self._away = False
+        self._away = self._trying = False
         self._full = False
         self._is_crowded = False
 
@@ -81,6 +82,10 @@ class Till:
 
     async def hold(self, hold: Hold) -> Held | Exhausted:
         """Hold the amount; raises `LedgerUnavailableError` where the call is not to be made."""
+        if self._away and self._trying:
+            return self._outside(hold, LedgerUnavailableError("it is away, and somebody tries"))
+        # Where calls are made all the same, one at a time waits for an answer.
+        trial = self._trying = self._away and self._open
         try:
             answer = await self._ledger.hold(hold)
         except LedgerUnavailableError as error:
@@ -88,10 +93,10 @@ class Till:
                 self._away = True
                 made = "are made all the same" if self._open else "are not made"
                 logger.error("the ledger is away, calls %s: %s", made, error)  # noqa: TRY400 - the reason is all there is to say
-            if not self._open or not self._has_room():
-                raise
-            # What was to be written may still be, and is closed as released: this is another row.
-            return Held(msgspec.structs.replace(hold, call=call_id()), written=False)
+            return self._outside(hold, error)
+        finally:
+            if trial:
+                self._trying = False
         if self._away:
             self._away = False
             if self._spool is not None:
@@ -118,6 +123,13 @@ class Till:
             self._full = True
         else:
             self._full = False
+
+    def _outside(self, hold: Hold, error: LedgerUnavailableError) -> Held:
+        """Have a call made without the ledger, or raise the error."""
+        if not self._open or not self._has_room():
+            raise error
+        # What was to be written may still be, and is closed as released: this is another row.
+        return Held(msgspec.structs.replace(hold, call=call_id()), written=False)
 
     def _has_room(self) -> bool:
         """Whether what a call comes to can wait until the ledger is back."""
