@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Mapping
 from functools import partial
-from importlib import import_module
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -31,6 +30,7 @@ from veneer.layers.health import HealthMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.ledger.ledger import Ledger
+from veneer.ledger.postgresql import PostgresqlLedger
 from veneer.ledger.sqlite import SqliteLedger
 from veneer.prices.book import PriceBook
 from veneer.prices.money import DOLLAR
@@ -48,7 +48,8 @@ BOOK = PriceBook([("*", Price(input=DOLLAR, cached_input=DOLLAR // 4, output=4 *
 PRELOADED = [
     __name__,
     "veneer.cli.protocol",
-    "veneer.ledger.postgresql",
+    "veneer.stores.postgresql",
+    "sqlalchemy.dialects.postgresql",
     "uvloop",
     "uvicorn.lifespan.on",
 ]
@@ -130,9 +131,7 @@ def ledger_at(url: str, *, lease: float, charge_abandoned: bool = False) -> Ledg
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
         return SqliteLedger(sqlite_file(rest), lease=lease, charge_abandoned=charge_abandoned)
-    found = import_module("veneer.ledger.postgresql")
-    ledger: Ledger = found.PostgresqlLedger(url, lease=lease, charge_abandoned=charge_abandoned)
-    return ledger
+    return PostgresqlLedger(url, lease=lease, charge_abandoned=charge_abandoned)
 
 
 def _model(listener: socket.socket, control: Connection, seed: int) -> None:

@@ -17,7 +17,7 @@ LOAD = Load(kills=6, rate=3.0, servers=2, clients=6, lease=1.0)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks servers")
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("store", ["sqlite"])
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
 async def test_what_the_model_server_served_is_in_the_ledger_whoever_is_killed(
     store: str, tmp_path: Path
 ) -> None:
