@@ -51,7 +51,7 @@ async def beats(connection: AsyncConnection, layout: Layout) -> dict[int, int]:
     """Return how often each process has shown that it lives."""
     owners = layout.owners.c
     found = await connection.execute(select(owners.id, owners.beats))
-    return dict(found.tuples().all())
+    return {row[0]: row[1] for row in found}
 
 
 async def open_calls(
@@ -65,7 +65,7 @@ async def open_calls(
         .group_by(entries.owner)
     )
     found = await connection.execute(query)
-    return dict(found.tuples().all())
+    return {row[0]: row[1] for row in found}
 
 
 async def _parts(
