@@ -1,10 +1,12 @@
-"""`[admin]`: the API for keys, at the path that the configuration says."""
+"""`[admin]`: the API for keys and budgets, at the path that the configuration says."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.asgi import Exchange, http_scope, json_request
+from tests.asgi import Exchange, Responder, http_scope, json_request
 from veneer.config import build, parse
 from veneer.config.auth import open_access
 from veneer.keys.issuer import Issuer, KeyFields
@@ -67,3 +69,76 @@ def test_an_api_without_a_store_is_refused() -> None:
 def test_a_path_that_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"\[admin\] The path"):
         build(parse(configured(tmp_path) | {"admin": {"path": "admin/"}}))
+
+
+ANSWER = b'{"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}'
+
+
+def priced(folder: Path, ledger: str) -> dict[str, Any]:
+    return configured(folder) | {
+        "prices": {"models": [{"model": "m", "input": "1", "output": "2"}]},
+        "cost": {"ledger": ledger},
+        "budgets": [{"limit": "20", "partition": "key"}],
+    }
+
+
+class Caller:
+    """Asks a stack with keys of its store."""
+
+    def __init__(self, stack: Stack, admin: str, key: str) -> None:
+        self._stack = stack
+        self._admin = admin
+        self._key = key
+
+    async def admin(self, method: str, path: str, document: Any = None, query: str = "") -> Any:
+        """Return what the admin API answers."""
+        headers = [(b"authorization", b"Bearer " + self._admin.encode())]
+        scope = http_scope(method, f"/admin{path}", headers, query_string=query.encode())
+        body = b"" if document is None else json.dumps(document).encode()
+        exchange = await Exchange(scope, [body]).run(self._stack)
+        assert exchange.status == 200, exchange.body
+        return exchange.json()
+
+    async def call(self) -> Exchange:
+        """Return what a call gets."""
+        headers = [(b"authorization", b"Bearer " + self._key.encode())]
+        return await json_request({"model": "m"}, headers=headers).run(self._stack)
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_limit_set_by_an_admin_holds_the_next_call_and_is_taken_back(
+    tmp_path: Path, kind: str
+) -> None:
+    url = "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/ledger.db"
+    stack = build(parse(priced(tmp_path, url)), Responder(ANSWER))
+    keys = await new_key(tmp_path, "admin"), await new_key(tmp_path, "write")
+    async with stack.lifespan():
+        caller = Caller(stack, *keys)
+        assert (await caller.call()).status == 200
+        [budget] = (await caller.admin("GET", "/budgets"))["data"]
+        assert (budget["name"], budget["limit"], budget["spent"]) == ("month", "20", "0.000011")
+        setting = {"partition": budget["partition"], "limit": "0.000011"}
+        await caller.admin("PUT", "/budgets/month", setting)
+        refused = await caller.call()
+        assert refused.status == 429
+        assert refused.json()["error"]["code"] == "insufficient_quota"
+        query = f"key={budget['partition']['key']}"
+        await caller.admin("DELETE", "/budgets/month", query=query)
+        assert (await caller.call()).status == 200
+        [usage] = (await caller.admin("GET", "/usage", query="by=key"))["data"]
+    assert (usage["key"], usage["calls"]) == (budget["partition"]["key"], 2)
+    assert usage["spent"] == "0.000022"
+    if kind == "sqlite":
+        again = build(parse(priced(tmp_path, url)), Responder(ANSWER))
+        async with again.lifespan():
+            [line] = (await Caller(again, *keys).admin("GET", "/budgets"))["data"]
+        assert line["spent"] == "0.000022"
+
+
+async def test_where_nothing_has_a_price_there_are_no_budgets_to_ask_for(tmp_path: Path) -> None:
+    stack = build(parse(configured(tmp_path)))
+    key = await new_key(tmp_path, "admin")
+    headers = [(b"authorization", b"Bearer " + key.encode())]
+    async with stack.lifespan():
+        exchange = await Exchange(http_scope("GET", "/admin/budgets", headers)).run(stack)
+    assert exchange.status == 404

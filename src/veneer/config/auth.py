@@ -5,9 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp
 
-from veneer.admin import AdminKeys
 from veneer.auth.any_of import AnyOf
 from veneer.auth.claims import Claims
 from veneer.auth.jwks import Jwks
@@ -27,7 +25,6 @@ from veneer.config.secret import read_secret
 from veneer.config.store_url import read_store_url
 from veneer.facts import Principal
 from veneer.keys.fields import FieldError, check_budgets, check_limits
-from veneer.keys.issuer import Issuer
 from veneer.keys.peppers import Peppers
 from veneer.keys.store import KeyStore
 from veneer.stores import open_key_store
@@ -135,14 +132,6 @@ class _OwnKeys:
                 yield
         finally:
             await self._store.aclose()
-
-
-def build_admin(table: AuthTable, access: StoreAccess | None) -> ASGIApp:
-    """Return the API that manages the keys of a store; raises `ConfigurationError` without one."""
-    if access is None:
-        raise ConfigurationError("[admin] path needs keys in a store: set [auth] store as well.")
-    issuer = Issuer(access.store, access.peppers, prefix=table.prefix)
-    return AdminKeys(issuer, access.store)
 
 
 def _stored_keys(table: AuthTable, access: StoreAccess) -> Verifier:

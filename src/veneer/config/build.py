@@ -1,7 +1,8 @@
 """Building: from `Config` to the stack that it describes."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from ssl import SSLContext
 from typing import Any
@@ -11,7 +12,8 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from veneer.auth.verifier import Verifier
-from veneer.config.auth import build_admin, build_verifier, open_access
+from veneer.config.admin import build_admin
+from veneer.config.auth import build_verifier, open_access
 from veneer.config.catalog import build_catalog
 from veneer.config.cost import build_balance, build_cost
 from veneer.config.dialect import build_dialect
@@ -39,6 +41,9 @@ from veneer.upstream.tls import client_context
 from veneer.upstream.transport import PoolLimits, Timeouts
 from veneer.wiring import ConfigurationError
 
+# The options of the layer that charges calls, None where nothing has a price.
+Costing = Mapping[str, Any] | None
+
 
 def build(config: Config, app: ASGIApp | None = None, *, verifier: Verifier | None = None) -> Stack:
     """Return the stack that a configuration describes, around `app` or else its upstream.
@@ -51,22 +56,27 @@ def build(config: Config, app: ASGIApp | None = None, *, verifier: Verifier | No
     if verifier is not None:
         return Stack(layers(config, verifier=verifier), below)
     access = open_access(config.auth)
-    admin = None if config.admin.path is None else build_admin(config.auth, access)
     verifier = build_verifier(config.auth, access)
     if verifier is None:
         check_partitions(config.ratelimit)
+    admin = None if config.admin.path is None else partial(build_admin, config, access)
     return Stack(layers(config, verifier=verifier, admin=admin), below)
 
 
 def layers(
-    config: Config, *, verifier: Verifier | None = None, admin: ASGIApp | None = None
+    config: Config,
+    *,
+    verifier: Verifier | None = None,
+    admin: Callable[[Costing], ASGIApp] | None = None,
 ) -> list[Middleware]:
     """Return the layers in their order, outermost first.
 
-    With a verifier, keys are asked for; `admin` is served at the path that `[admin]` says.
+    With a verifier, keys are asked for. `admin` makes the API that is served at the path that
+    `[admin]` says, from the options of the layer that charges calls.
     """
     headers, heartbeat = config.headers, config.heartbeat
     path = config.admin.path
+    cost = build_cost(config, has_keys=verifier is not None)
     found = [
         _layer(
             "headers",
@@ -101,10 +111,10 @@ def layers(
             )
         )
     if admin is not None and path is not None:
-        found.append(_layer("admin", AdminMiddleware, api=admin, path=path))
+        found.append(_layer("admin", AdminMiddleware, api=admin(cost), path=path))
     return [
         *found,
-        *_counting(config, has_keys=verifier is not None),
+        *_counting(config, cost, has_keys=verifier is not None),
         _layer(
             "relay",
             RelayMiddleware,
@@ -114,7 +124,7 @@ def layers(
     ]
 
 
-def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
+def _counting(config: Config, cost: Costing, *, has_keys: bool) -> Iterator[Middleware]:
     """Yield the layers that count, and the gate: a request that it refuses has cost a request.
 
     Above it stands what answers by itself; below it, what is replayed costs no tokens, no slot and
@@ -127,7 +137,6 @@ def _counting(config: Config, *, has_keys: bool) -> Iterator[Middleware]:
     )
     keys = build_idempotency(config.idempotency, has_keys=has_keys, several=several)
     catalog = build_catalog(config.catalog, has_keys=has_keys)
-    cost = build_cost(config, has_keys=has_keys)
     balance = build_balance(cost)
     if above is not None:
         # To ask for the balance is a request, too.

@@ -245,13 +245,13 @@ class RelayTable(Table, frozen=True):
 
 
 class AdminTable(Table, frozen=True):
-    """The HTTP API for keys, for callers whose key has the scope `admin` (`AdminMiddleware`)."""
+    """The HTTP API for keys, budgets and usage, for keys with the scope `admin`."""
 
     path: Annotated[
         str | None,
         Meta(
             description="Where it is served, such as `/admin`; it manages the keys of `[auth] "
-            "store`. Left out: nowhere."
+            "store`, and shows what `[cost] ledger` says. Left out: nowhere."
         ),
     ] = None
 
