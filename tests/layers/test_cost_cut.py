@@ -14,6 +14,7 @@ from tests.layers.costs import HELD, NOW, TOKEN, Watched, ask, charged
 from tests.layers.probe import SSE, Script, call
 from tests.layers.streams import DONE, USAGE, chunk, cut, event, members, usage_chunk
 from tests.layers.test_cost_streams import Seen
+from tests.layers.test_ratelimit_cancelled import cancelled_after, steady, steps
 from veneer.budgets.policy import BudgetPolicy
 from veneer.errors import BrokenResponseError
 from veneer.facts import Usage
@@ -335,3 +336,22 @@ def test_however_it_comes_no_more_is_charged_than_was_held(
 def test_an_overrun_is_charged_or_cut() -> None:
     with pytest.raises(ValueError, match="overrun is 'stop': say 'charge' or 'cut'"):
         charged(Script(), overrun="stop", clock=lambda: NOW)
+
+
+async def test_cancelled_at_any_step_it_is_settled_once() -> None:
+    parts = [ROLE, *[chunk("t")] * (PAID + 2)]
+    app = Script(*steps(*parts), headers=SSE)
+    count, early = 0, True
+    ends: set[str] = set()
+    while early:
+        watched = Watched(slow=True)
+        layer = charged(app, ALL, ledger=watched, overrun="cut")
+        early = await cancelled_after(count, layer, steady(stream=True))
+        assert watched.open == 0, count
+        assert len(watched.settled) == len(watched.holds) <= 1
+        spent = sum(end.total for end in watched.settled)
+        assert await watched.stands(ALL) == (spent, 0), count
+        ends.update(end.state for end in watched.settled)
+        count += 1
+    assert count > 10, "it was cancelled in many places"
+    assert ends == {"failed", "cut"}
