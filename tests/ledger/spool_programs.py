@@ -1,6 +1,7 @@
 """Programs that share a spool and a ledger's file.
 
-`python -m tests.ledger.spool_programs NAME LEDGER SPOOL` runs one. They print lines of JSON, and
+`python -m tests.ledger.spool_programs NAME LEDGER SPOOL` runs one; the ledger is a file, or the URL
+of a PostgreSQL server. They print lines of JSON, and
 what races begins when it is sent a line.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from tests.ledger.contract import COUNTED, end, hold
 from veneer.layers._till import Held, Till
+from veneer.ledger.postgresql import PostgresqlLedger
 from veneer.ledger.sqlite import SqliteLedger
 
 TASKS = 20
@@ -24,7 +26,8 @@ def say(value: object) -> None:
 
 def till(ledger: str, spool: str, *, timeout: float) -> Till:
     """Return a till that makes calls all the same."""
-    return Till(SqliteLedger(ledger, timeout=timeout), on_failure="open", spool=spool)
+    kind = PostgresqlLedger if "://" in ledger else SqliteLedger
+    return Till(kind(ledger, timeout=timeout), on_failure="open", spool=spool)
 
 
 async def call(till: Till) -> Held:

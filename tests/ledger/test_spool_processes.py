@@ -1,5 +1,6 @@
 """The spool, among real processes that are killed."""
 
+import asyncio
 import json
 import os
 import random
@@ -13,21 +14,25 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
+import psycopg
+import pytest
+
 from tests.ledger.contract import COUNTED, standing
 from tests.ledger.spool_programs import TASKS, till
 from tests.ledger.spools import lines, until
+from tests.stores.databases import gate_to, postgresql_schema
 from veneer.ledger.sqlite import SqliteLedger
 
 
 @contextmanager
-def program(name: str, folder: Path) -> Iterator[Popen[bytes]]:
+def program(name: str, folder: Path, ledger: str | None = None) -> Iterator[Popen[bytes]]:
     started = Popen(
         [
             sys.executable,
             "-m",
             "tests.ledger.spool_programs",
             name,
-            str(folder / "ledger"),
+            ledger or str(folder / "ledger"),
             str(folder / "spool"),
         ],
         stdin=PIPE,
@@ -148,3 +153,30 @@ async def test_whenever_a_process_is_killed_all_calls_outside_the_ledger_come_in
     assert {found.get(call) for call in calls} == {("completed", 3)}
     assert len(calls) >= 6
     assert (await spent(path))[0] == sum(total for _, total in found.values())
+
+
+@pytest.mark.parametrize("away", ["refused", "silent"])
+async def test_what_waits_for_a_server_is_replayed_in_its_order(tmp_path: Path, away: str) -> None:
+    with postgresql_schema() as url:
+        async with gate_to(url) as (gate, way):
+            if away == "silent":
+                gate.silence()
+            else:
+                await gate.close()
+            with program("outside", tmp_path, way) as started:
+                calls = await asyncio.to_thread(line, started)
+                killed(started)
+            assert len(calls) == TASKS
+            await gate.open()
+            [waiting] = lines(tmp_path / "spool")
+            ours = till(way, str(tmp_path / "spool"), timeout=20.0)
+            async with ours.lifespan():
+                await until(lambda: lines(tmp_path / "spool") == [b""])
+        with psycopg.connect(url) as connection:
+            found = connection.execute(
+                "SELECT call, state, total FROM veneer_entries ORDER BY id"
+            ).fetchall()
+            spent = connection.execute("SELECT spent, held FROM veneer_accounts").fetchall()
+    order = sorted(calls, key=lambda call: waiting.index(call.encode()))
+    assert found == [(call, "completed", 3) for call in order]
+    assert spent == [(TASKS * 3, 0)]
