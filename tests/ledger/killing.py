@@ -9,11 +9,9 @@ has to be true of the ledger in the end is in `faults.py`.
 import argparse
 import asyncio
 import random
-import re
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +21,8 @@ import msgspec
 
 from tests.ledger.clients import Clients
 from tests.ledger.evidence import Inspector
-from tests.ledger.faults import Case, Sum, faults_of, sums_of
+from tests.ledger.faults import Case
+from tests.ledger.report import Report, report, said_in
 from tests.ledger.served import PATIENCE, Plan, Process, ledger_at
 from tests.ledger.told import Told
 from tests.stores.databases import postgresql_schema
@@ -35,14 +34,8 @@ POOREST = DOLLAR // 40_000
 LIMITED = 6
 KEYS = tuple(f"sk-{number}" for number in range(LIMITED + 1))
 
-# What less than this is left of holds hardly any call.
-DEAREST = DOLLAR // 2_000
-
-# Seconds between looks at what is open, and faults that are shown.
+# Seconds between looks at what is open.
 POLL = 0.1
-SHOWN = 30
-
-_NUMBERS = re.compile(r"[0-9]+")
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -57,56 +50,6 @@ class Load(msgspec.Struct, frozen=True):
     clients: int = 16
     lease: float = 2.0
     charge_abandoned: bool = False
-
-
-class Report(msgspec.Struct):
-    """What has happened. `statuses` are those that clients got: 0 for none, -1 for who has left.
-
-    `whole` is how many of them got a whole answer, and `unsettled` how many of these whose process
-    died before it could write down what it knew. `unsent` is how many rows cost something though
-    the model server has not got the call, as their clients have left. `used_up` are keys and what
-    they have spent; `sums` are what rows come to by their states. `mistaken` are processes that
-    were taken for dead and were not; it makes what is said of limits doubtful. `said` is what
-    servers have logged.
-    """
-
-    kills: int
-    seconds: float
-    calls: int
-    served: int
-    statuses: dict[int, int]
-    whole: int
-    unsettled: int
-    unsent: int
-    used_up: list[str]
-    sums: dict[str, Sum]
-    mistaken: list[int]
-    said: dict[str, int]
-    faults: list[str]
-
-    def lines(self) -> Iterator[str]:
-        """Yield what people read."""
-        yield f"{self.kills} kills in {self.seconds:.1f} s"
-        yield f"{self.calls} calls by clients, {self.served} at the model server: {self.statuses}"
-        yield f"whole answers: {self.whole}, of these abandoned: {self.unsettled}"
-        yield f"charged, and not at the model server: {self.unsent}"
-        yield f"keys that are used up: {', '.join(self.used_up) or 'none'}"
-        total = Sum()
-        for kind, each in sorted(self.sums.items()):
-            yield _line(kind, each)
-            total.rows += each.rows
-            total.ledger += each.ledger
-            total.upstream += each.upstream
-        yield _line("all", total)
-        yield f"taken for dead and alive: {len(self.mistaken)}"
-        yield from (f"said {count} times: {text}" for text, count in self.said.items())
-        yield f"{len(self.faults)} faults"
-        yield from self.faults[:SHOWN]
-
-
-def _line(kind: str, each: Sum) -> str:
-    ledger, upstream = (shown(amount, places=6) for amount in (each.ledger, each.upstream))
-    return f"{kind}: {each.rows} rows, {ledger} dollars here, {upstream} at the model server"
 
 
 def limits_of(kills: int) -> Mapping[str, int | None]:
@@ -213,40 +156,6 @@ async def upstream_log(port: int) -> list[Told]:
         body = await reader.readexactly(length)
         writer.close()
     return msgspec.json.decode(body, type=list[Told])
-
-
-def said_in(folder: Path) -> Counter[str]:
-    """Return what servers have logged, by its words."""
-    lines = (folder / "said").read_text().splitlines()
-    return Counter(_NUMBERS.sub("#", line.partition(" ")[2].partition(" ")[2]) for line in lines)
-
-
-def report(case: Case, seconds: float, said: Counter[str]) -> Report:
-    """Return what is to be said of a case."""
-    rows = case.evidence.rows
-    used_up = [
-        f"{each.key} ({shown(each.spent)} of {shown(limit)})"
-        for each in sorted(case.evidence.accounts, key=lambda each: each.key)
-        if (limit := case.limits[each.key]) is not None and limit - each.spent < DEAREST
-    ]
-    abandoned = {row.name for row in rows if row.state == "abandoned"}
-    told = {each.name for each in case.told}
-    whole = [each.name for each in case.calls if each.served]
-    return Report(
-        kills=len(case.killed),
-        seconds=seconds,
-        calls=len(case.calls),
-        served=len(case.told),
-        statuses=dict(Counter(each.status for each in case.calls).most_common()),
-        whole=len(whole),
-        unsettled=len(abandoned.intersection(whole)),
-        unsent=sum(row.total > 0 and row.name not in told for row in rows),
-        used_up=used_up,
-        sums=sums_of(rows, case.told),
-        mistaken=sorted(case.evidence.mistaken),
-        said=dict(said.most_common(SHOWN)),
-        faults=list(faults_of(case)),
-    )
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from tests.answers import Answer
 from tests.ledger import killing
 from tests.ledger.clients import Called, called
 from tests.ledger.killing import Load
+from tests.ledger.report import said_in
 from tests.stores.databases import postgresql_schema
 
 LOAD = Load(kills=6, rate=3.0, servers=2, clients=6, lease=1.0)
@@ -42,7 +43,7 @@ def test_some_keys_are_poor_and_one_has_no_limit() -> None:
 def test_what_servers_say_is_counted_by_its_words(tmp_path: Path) -> None:
     lines = ["2026-01-01 10:00:00,1 ERROR 12 are lost", "2026-01-01 10:00:01,7 ERROR 7 are lost"]
     (tmp_path / "said").write_text("\n".join(lines))
-    assert killing.said_in(tmp_path) == {"ERROR # are lost": 2}
+    assert said_in(tmp_path) == {"ERROR # are lost": 2}
 
 
 def test_receipts_are_read_from_fields_and_from_events() -> None:
