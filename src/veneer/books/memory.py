@@ -60,14 +60,11 @@ class MemoryBooks:
     async def budgets(self, at: float, *, limit: int = MOST_BALANCES) -> list[Balance]:
         """Tell how accounts stand whose period a time lies in."""
         found = [each for each in self._ledger.standings() if _is_in(each.account, at)]
-        return sorted(found, key=lambda each: _place(each.account))[:limit]
+        return sorted(found, key=lambda each: _key(each.account))[:limit]
 
     async def limits(self) -> list[Limit]:
         """Return the limits that are set."""
-        return sorted(
-            self._ledger.limits(),
-            key=lambda limit: (limit.budget, _limits.written(limit.partition)),
-        )
+        return sorted(self._ledger.limits(), key=lambda limit: (limit.budget, limit.partition))
 
     async def set_limit(self, limit: Limit, /) -> None:
         """Set a limit, in place of one for the same partition."""
@@ -103,10 +100,6 @@ class MemoryBooks:
 
 def _key(account: Account) -> tuple[str, tuple[str, ...], int]:
     return (account.budget, account.partition, account.starts)
-
-
-def _place(account: Account) -> tuple[str, str, int]:
-    return (account.budget, _limits.written(account.partition), account.starts)
 
 
 def _is_in(account: Account, at: float) -> bool:

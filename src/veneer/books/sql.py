@@ -91,33 +91,30 @@ class SqlBooks:
         )
 
         async def work(connection: AsyncConnection) -> list[Balance]:
+            found = await connection.execute(query)
             return [
                 Balance(
                     Account(budget, _limits.read(partition), starts, ends, amount),
                     int(spent),
                     int(held),
                 )
-                for budget, partition, starts, ends, amount, spent, held in (
-                    await connection.execute(query)
-                ).tuples()
+                for budget, partition, starts, ends, amount, spent, held in found
             ]
 
-        return await self._read(work)
+        return sorted(await self._read(work), key=_place)
 
     async def limits(self) -> list[Limit]:
         """Return the limits that operators have set."""
         limits = self._layout.limits.c
-        query = select(limits.budget, limits.partition, limits.amount).order_by(
-            limits.budget, limits.partition
-        )
+        query = select(limits.budget, limits.partition, limits.amount)
 
         async def work(connection: AsyncConnection) -> list[Limit]:
             return [
                 Limit(budget, _limits.read(partition), amount)
-                for budget, partition, amount in (await connection.execute(query)).tuples()
+                for budget, partition, amount in await connection.execute(query)
             ]
 
-        return await self._read(work)
+        return sorted(await self._read(work), key=lambda limit: (limit.budget, limit.partition))
 
     async def set_limit(self, limit: Limit, /) -> None:
         """Set a limit, in place of one for the same partition."""
@@ -200,6 +197,12 @@ class SqlBooks:
         if not self._is_ledger:
             await self._layout.check(self._database)
             self._is_ledger = True
+
+
+def _place(balance: Balance) -> tuple[str, tuple[str, ...], int]:
+    # Databases order texts each in their own way.
+    account = balance.account
+    return (account.budget, account.partition, account.starts)
 
 
 @contextmanager
