@@ -46,6 +46,7 @@ def test_a_ledger_in_memory_needs_none(tmp_path: Path, cost: dict[str, str]) -> 
     ("cost", "sentence"),
     [
         ({"spool": "waiting"}, r"\[cost\] spool: a ledger in memory is never away"),
+        ({**OPEN, "ledger": "postgresql://localhost/x"}, r"nothing says where calls wait.*spool ="),
         ({**SQLITE, "spool": "no/waiting"}, r"\[cost\] spool: the folder .*/no does not exist"),
         ({**SQLITE, "spool": "file"}, r"\[cost\] spool: .*/file is no folder"),
         ({**SQLITE, "spool": ""}, r"\[cost\] spool must be"),
