@@ -18,21 +18,22 @@ from typing import Any
 from tests.ledger.contract import COUNTED, TEAM, admits, comes_to, end, hold
 from veneer.ledger.entry import Account, Exhausted
 from veneer.ledger.ledger import Ledger
-from veneer.ledger.sqlite import SqliteLedger
+from veneer.ledger.sqlite import DEFAULT_LEASE, SqliteLedger
 from veneer.store_urls import sqlite_file
 
 BUDGET = Account("budget", ("everybody",), 0, None, 10_000)
 LEASE = 0.3
 
 
-def ledger_at(url: str, **options: float) -> Ledger:
+def ledger_at(url: str, *, timeout: float, lease: float = DEFAULT_LEASE) -> Ledger:
     """Return the ledger at a URL."""
     if url.startswith("sqlite:"):
-        return SqliteLedger(sqlite_file(url.removeprefix("sqlite://")), **options)
+        file = sqlite_file(url.removeprefix("sqlite://"))
+        return SqliteLedger(file, timeout=timeout, lease=lease)
     # Not everybody has a driver.
     from veneer.ledger.postgresql import PostgresqlLedger  # noqa: PLC0415 - as above
 
-    return PostgresqlLedger(url, **options)
+    return PostgresqlLedger(url, timeout=timeout, lease=lease)
 
 
 @contextmanager

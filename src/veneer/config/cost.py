@@ -38,7 +38,7 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
                 "list_prices = true in [prices]."
             )
         return None
-    policies = [_policy(number, budget) for number, budget in enumerate(budgets, 1)]
+    policies = build_policies(config)
     if not has_keys:
         _check_partitions(budgets, policies)
     return {
@@ -57,6 +57,11 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
         "on_threshold": _webhook(table, budgets),
         "trusted_proxies": config.auth.trusted_proxies,
     }
+
+
+def build_policies(config: Config) -> list[BudgetPolicy]:
+    """Return the budgets that `[[budgets]]` describes; raises as `build_cost` does."""
+    return [_policy(number, budget) for number, budget in enumerate(config.budgets, 1)]
 
 
 def build_balance(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -129,7 +134,7 @@ def _ledger(table: CostTable, *, several: bool) -> Ledger:
     if url == MEMORY and several:
         raise ConfigurationError(
             "[cost] ledger: in memory, several workers would each count alone, and forget what was "
-            "spent: give sqlite:///file.db."
+            "spent: give sqlite:///file.db, or postgresql://host/database."
         )
     try:
         return open_ledger(url)

@@ -15,8 +15,9 @@ class CostTable(Table, frozen=True):
         Annotated[str, Meta(min_length=1, extra={STORE: True})] | None,
         Meta(
             description="Where each call is written: `sqlite:///file.db`, for all processes of "
-            "this machine, over restarts, or `memory://`, which is gone with the process; as it "
-            "is, or as `env:NAME` or `file:PATH`. Left out: in memory, for one worker alone."
+            "this machine, over restarts, `postgresql://host/database`, for those of many, or "
+            "`memory://`, which is gone with the process; as it is, or as `env:NAME` or "
+            "`file:PATH`. Left out: in memory, for one worker alone."
         ),
     ] = None
     receipts: Annotated[

@@ -113,9 +113,9 @@ class Queue:
             elif wanted.held is not None and isinstance(answer, tuple):
                 self.release(wanted.held[0])
 
-    def refuse(self, error: Exception) -> None:
-        """Tell everybody who waits."""
-        self.answer([(each, error) for each in self._holds + self._questions])
+    def waiting(self) -> list[Wanted]:
+        """Return everybody who waits."""
+        return self._holds + self._questions
 
     def give_back(self, taken: Taken, error: Exception) -> None:
         """Tell who waits for a batch of which nobody knows whether it is in."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from veneer.keys.store import StoreUnavailableError
 from veneer.ledger._postgresql_batch import StaleError
 from veneer.ledger._postgresql_query import fetched
-from veneer.ledger._postgresql_queue import Answer, Queue, Taken
+from veneer.ledger._postgresql_queue import Answer, Queue, Taken, Wanted
 from veneer.ledger._postgresql_rows import Rows
 from veneer.ledger._postgresql_sweep import Sweep
 from veneer.ledger._postgresql_tables import FIND_ENCODING, SCHEMA
@@ -115,6 +115,7 @@ class Writer:
                 await self.queue.something()
 
     async def _work(self) -> None:
+        waiting = self.queue.waiting()
         try:
             await self._prepare()
             await self._tidy()
@@ -129,10 +130,10 @@ class Writer:
             if _passes(error):
                 self._wait()
             else:
-                self._fail(f"{error}")
+                self._fail(f"{error}", waiting)
         except (LedgerUnavailableError, ValueError) as error:
             self._lose()
-            self._fail(f"{error}")
+            self._fail(f"{error}", waiting)
 
     async def _prepare(self) -> None:
         await self._database.prepare(SCHEMA)
@@ -205,12 +206,12 @@ class Writer:
         if asked:
             self.queue.answer(await self._database.read(work))
 
-    def _fail(self, reason: str) -> None:
-        """Tell everybody; settlements wait."""
+    def _fail(self, reason: str, waiting: Sequence[Wanted]) -> None:
+        """Tell those who have waited for this; settlements wait, and so do who came later."""
         if reason != self._complaint:
             self._complaint = reason
             logger.error("the ledger cannot be kept in PostgreSQL: %s", reason)
-        self.queue.refuse(LedgerUnavailableError(reason))
+        self.queue.answer([(each, LedgerUnavailableError(reason)) for each in waiting])
         self._wait()
 
     def _wait(self) -> None:
