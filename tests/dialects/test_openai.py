@@ -6,6 +6,7 @@ import httpx2
 import openai
 import pytest
 
+from tests.dialects.openai_client import raised_by
 from veneer.dialects import OPENAI, Failure, Kind
 from veneer.dialects.dialect import Form
 
@@ -17,21 +18,7 @@ def failure(kind: Kind, request_id: str | None = "req_1") -> Failure:
 def raised(kind: Kind) -> openai.APIStatusError:
     """Return what the client raises for the response of an error of this kind."""
     failed = failure(kind)
-    response = httpx2.Response(
-        failed.form.status,
-        content=OPENAI.body(failed),
-        headers={"content-type": "application/json", "x-request-id": "req_1"},
-    )
-    transport = httpx2.MockTransport(lambda _request: response)
-    with (
-        httpx2.Client(transport=transport) as http,
-        openai.OpenAI(
-            api_key="sk-test", base_url="http://veneer.test/v1", http_client=http, max_retries=0
-        ) as client,
-        pytest.raises(openai.APIStatusError) as caught,
-    ):
-        client.models.list()
-    return caught.value
+    return raised_by(failed.form.status, OPENAI.body(failed))
 
 
 @pytest.mark.parametrize("kind", Kind)
