@@ -1,4 +1,4 @@
-"""The command line: `veneer demo`, `serve`, `keys`, `usage`, `ledger` and `check`.
+"""The command line: `veneer demo`, `serve`, `keys`, `usage`, `budgets`, `ledger` and `check`.
 
 Each command is a module with a `run(arguments)` that returns the exit code; it is imported when it
 is called for, so that `veneer --help` waits for none of them.
@@ -27,6 +27,7 @@ COMMANDS = MappingProxyType(
         "keys": "msgspec",
         "check": "msgspec",
         "usage": "msgspec",
+        "budgets": "msgspec",
         "ledger": "msgspec",
     }
 )

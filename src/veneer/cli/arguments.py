@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from veneer.cli.books_arguments import add_ledger, add_usage
+from veneer.cli.budgets_arguments import add_budgets
 from veneer.cli.keys_arguments import add_keys, add_store
 
 SERVE = """\
@@ -66,6 +67,7 @@ def parser() -> ArgumentParser:
     )
     add_keys(commands.add_parser("keys", help="make, list and end the keys of callers"))
     add_usage(commands.add_parser("usage", help="add up what calls came to"))
+    add_budgets(commands.add_parser("budgets", help="show how budgets stand, and set limits"))
     add_ledger(commands.add_parser("ledger", help="check a ledger"))
     _add_check(commands.add_parser("check", help="validate a veneer.toml"))
     return root
