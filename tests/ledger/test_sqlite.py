@@ -26,8 +26,10 @@ from tests.ledger.contract import (
     settled,
     standing,
 )
+from veneer.ledger import _sqlite_accounts
 from veneer.ledger import sqlite as module
 from veneer.ledger._sqlite_tables import FORMAT
+from veneer.ledger.entry import Exhausted
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.sqlite import SqliteLedger
 
@@ -62,10 +64,16 @@ def query(path: Path, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement).fetchall()
 
 
+def change(path: Path, statement: str) -> None:
+    """Do what nobody but an operator does."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=20.0)) as connection:
+        connection.execute(statement)
+
+
 async def test_files_are_for_their_owner_only_and_gone_is_what_sqlite_put_beside(
     path: Path,
 ) -> None:
-    ledger = SqliteLedger(path)
+    ledger = SqliteLedger(path, timeout=20.0)
     async with ledger.lifespan():
         await ledger.hold(hold(1, TEAM))
         modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
@@ -74,22 +82,24 @@ async def test_files_are_for_their_owner_only_and_gone_is_what_sqlite_put_beside
     assert query(path, "SELECT count(*) FROM owners") == [(0,)]
 
 
-async def test_settlements_wait_for_a_lock_and_holds_only_for_their_time(path: Path) -> None:
-    ledger = SqliteLedger(path, timeout=0.2)
-    async with ledger.lifespan():
-        held = [hold(1, COUNTED) for _ in range(20)]
-        await asyncio.gather(*map(ledger.hold, held))
+async def test_settlements_wait_for_a_lock_and_holds_only_for_their_time(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    hasty = SqliteLedger(path, timeout=0.2)
+    held = [hold(1, COUNTED) for _ in range(20)]
+    await asyncio.gather(*map(ledger.hold, held))
+    async with hasty.lifespan():
         with locked(path):
             for number, each in enumerate(held):
                 await ledger.settle(end(each, number))
             late = hold(1, COUNTED)
             with pytest.raises(LedgerUnavailableError, match=r"not answered within 0\.2 s"):
-                await ledger.hold(late)
+                await hasty.hold(late)
             with pytest.raises(LedgerUnavailableError):
-                await ledger.balances([COUNTED])
+                await hasty.balances([COUNTED])
         await settled(ledger, end(held[-1], 0))
-        assert await standing(ledger, COUNTED) == [(190, 0)]
-        assert await ledger.find(late.call) is None
+    assert await standing(ledger, COUNTED) == [(190, 0)]
+    assert await ledger.find(late.call) is None
     closed = query(path, "SELECT total FROM entries ORDER BY id")
     assert closed == [(number,) for number in range(20)]
 
@@ -97,7 +107,7 @@ async def test_settlements_wait_for_a_lock_and_holds_only_for_their_time(path: P
 async def test_leaving_while_the_file_is_locked_is_bounded_and_logged(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ledger = SqliteLedger(path, drain=0.1, lease=0.2)
+    ledger = SqliteLedger(path, timeout=20.0, drain=0.1)
     held = hold(1, TEAM)
     async with ledger.lifespan():
         await ledger.hold(held)
@@ -134,7 +144,7 @@ async def test_a_full_disk_is_told_to_holds_and_waited_for_by_settlements(
 async def test_a_newer_file_is_refused_with_a_sentence_which_is_logged_once(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ledger = SqliteLedger(path)
+    ledger = SqliteLedger(path, timeout=20.0)
     async with ledger.lifespan():
         await ledger.hold(hold(1, TEAM))
     with closing(sqlite3.connect(path)) as other:
@@ -194,8 +204,54 @@ async def test_many_more_than_one_transaction_takes_are_in_in_order(ledger: Sqli
     assert await standing(ledger, COUNTED) == [(1300, 0)]
 
 
+async def test_totals_that_somebody_else_has_changed_count_at_once(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    assert await admits(ledger, hold(1, TEAM))
+    change(path, "UPDATE accounts SET spent = '95'")
+    assert await ledger.hold(hold(5, TEAM)) == Exhausted(TEAM, 95, 1)
+    assert await admits(ledger, hold(4, TEAM))
+    assert await standing(ledger, TEAM) == [(95, 5)]
+
+
+async def test_totals_are_right_however_few_are_remembered(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sqlite_accounts, "_REMEMBERED", 2)
+    accounts = [msgspec.structs.replace(COUNTED, budget=f"b{number}") for number in range(5)]
+    for _ in range(3):
+        held = [hold(1, COUNTED, each) for each in accounts]
+        await asyncio.gather(*map(ledger.hold, held))
+        for each in held:
+            await ledger.settle(end(each, 2))
+        await settled(ledger, end(held[-1], 2))
+    assert await standing(ledger, COUNTED, *accounts) == [(30, 0), *[(6, 0)] * 5]
+
+
+async def test_accounts_that_somebody_has_removed_keep_nobody_from_settling(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    held = hold(90, TEAM, COUNTED)
+    await ledger.hold(held)
+    change(path, "DELETE FROM accounts WHERE budget = 'team'")
+    await settled(ledger, end(held, 80))
+    assert await standing(ledger, TEAM, COUNTED) == [(0, 0), (80, 0)]
+
+
+async def test_what_becomes_of_a_call_is_written_though_somebody_has_removed_its_row(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    held = hold(10, TEAM)
+    await ledger.hold(held)
+    change(path, "DELETE FROM entries")
+    found = await settled(ledger, end(held, 7))
+    assert found.settlement == end(held, 7)
+    assert found.hold.amount == 0
+    assert await standing(ledger, TEAM) == [(7, 0)]
+
+
 def test_what_nobody_waits_for_because_its_loop_is_closed_is_given_back(path: Path) -> None:
-    ledger = SqliteLedger(path)
+    ledger = SqliteLedger(path, timeout=20.0)
 
     async def leave() -> None:
         await ledger.balances([TEAM])

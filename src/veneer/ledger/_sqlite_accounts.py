@@ -1,7 +1,7 @@
 """The accounts in the file: their ids, and their totals."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -9,7 +9,7 @@ from veneer.ledger import _sqlite_tables as tables
 from veneer.ledger.entry import Account, Balance
 from veneer.ledger.judging import Judge, Limits, Totals, limited
 
-# Holds' accounts whose ids are remembered.
+# Holds' accounts whose ids are remembered, and accounts whose totals are.
 _REMEMBERED = 10_000
 
 _encode = msgspec.json.Encoder().encode
@@ -31,6 +31,8 @@ class Accounts:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._resolved: dict[tuple[Account, ...], Resolved] = {}
+        # Of accounts that were needed. A judge changes them, `write` writes what it has changed.
+        self.totals: dict[int, Totals] = {}
 
     def resolve(self, accounts: tuple[Account, ...]) -> Resolved:
         """Return the ids of accounts, which are made where they are new."""
@@ -45,14 +47,21 @@ class Accounts:
         return known
 
     def forget(self) -> None:
-        """Forget ids that may not have been committed."""
+        """Forget ids that may not have been committed, and totals."""
         self._resolved.clear()
+        self.forget_totals()
 
-    def totals(self, keys: Iterable[int]) -> dict[int, Totals]:
-        """Return the totals of accounts by their ids."""
-        asked = list(keys)
-        if not asked:
-            return {}
+    def forget_totals(self) -> None:
+        """Forget totals, which others may have changed."""
+        self.totals.clear()
+
+    def need(self, keys: set[int]) -> None:
+        """Have the totals of accounts, by their ids."""
+        missing = keys - self.totals.keys()
+        if missing:
+            self.totals |= self._read(missing)
+
+    def _read(self, asked: set[int]) -> dict[int, Totals]:
         values = (_encode(asked).decode(),)
         found = self._connection.execute(tables.FIND_TOTALS, values).fetchone()[0]
         totals = {key: Totals(int(spent), int(held)) for key, spent, held in _decode_totals(found)}
@@ -70,17 +79,19 @@ class Accounts:
         }
 
     def write(self, judge: Judge[int]) -> None:
-        """Write what has changed, each account once."""
-        totals = judge.totals
+        """Write what a judge has changed, each account once."""
+        totals = self.totals
         tables.UPDATE_ACCOUNTS.run(
             self._connection,
-            [(str(totals[key].spent), str(totals[key].held), key) for key in judge.changed],
+            [(key, str(totals[key].spent), str(totals[key].held)) for key in judge.changed],
         )
+        if len(totals) >= _REMEMBERED:
+            totals.clear()
 
     def balances(self, accounts: Sequence[Account]) -> list[Balance]:
         """Tell how accounts stand."""
         keys = [self._find(account) or 0 for account in accounts]
-        totals, limits = self.totals(set(keys)), self.limits()
+        totals, limits = self._read(set(keys)), self.limits()
         return [
             Balance(limited(account, limits), totals[key].spent, totals[key].held)
             for account, key in zip(accounts, keys, strict=True)

@@ -10,17 +10,16 @@ import msgspec
 from veneer.ledger import _sqlite_tables as tables
 from veneer.ledger._sqlite_accounts import Accounts, Resolved
 from veneer.ledger._sqlite_owner import Ownership
+from veneer.ledger._sqlite_row import FileRow, Found, decode_found, found_row, held_row
 from veneer.ledger.columns import ended, entry, opened
-from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement, State
-from veneer.ledger.judging import NO_LIMITS, Judge, Limits, Row
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
+from veneer.ledger.judging import NO_LIMITS, Judge, Limits
 from veneer.stores.sqlite_file import writing
 
 # Rows of dead processes that one batch closes.
 SWEPT = 256
 
 _encode = msgspec.json.Encoder().encode
-_Found = tuple[str, int, State, int, int, tuple[int, ...]]
-_decode_rows = msgspec.json.Decoder(list[_Found]).decode
 
 # A hold or a settlement, with the values of its columns.
 Held = tuple[Hold, tuple[object, ...]]
@@ -32,10 +31,6 @@ class Written(msgspec.Struct, frozen=True):
 
     answers: list[tuple[Balance, ...] | Exhausted]
     moved: list[Moved]
-
-
-class _FileRow(Row[int], kw_only=True):
-    id: int
 
 
 class Rows:
@@ -62,7 +57,10 @@ class Rows:
         self._wall = wall
         self._limits: Limits = NO_LIMITS
         self._revision = 0
-        self._open: dict[str, _FileRow] = {}
+        # This is another number when others have written.
+        self._version = -1
+        self._ids = count(1)
+        self._open: dict[str, FileRow] = {}
         self._accounts = Accounts(connection)
         # Whether there are more rows of dead processes than one batch has closed.
         self.has_more = True
@@ -106,54 +104,62 @@ class Rows:
         """Give up what this process holds; return whether there is more than was done at once."""
         with writing(self._connection):
             self._owner.resign(self._connection)
-            judge: Judge[int] = Judge({})
+            self._accounts.forget_totals()
+            judge: Judge[int] = Judge(self._accounts.totals)
             self._sweep(judge)
             self._accounts.write(judge)
         self._forget()
         return self.has_more
 
     def _forget(self) -> None:
+        self._version = -1
         self._open.clear()
         self._accounts.forget()
         self._owner.forget()
 
     def _write(self, holds: Sequence[Held], settlements: Sequence[Settled]) -> Written:
-        last = self._live()
-        judge: Judge[int] = Judge({}, self._limits, watching=self._watching())
-        resolved = [self._accounts.resolve(hold.accounts) for hold, _ in holds]
+        self._look()
+        accounts = self._accounts
+        judge: Judge[int] = Judge(accounts.totals, self._limits, watching=self._watching())
+        resolved = [accounts.resolve(hold.accounts) for hold, _ in holds]
         rows = self._rows(settlements)
-        needed = {key for accounts in resolved for key in accounts.unique}
-        needed.update(key for row in rows.values() for key in row.accounts)
-        judge.totals = self._accounts.totals(needed)
-        ids = count(last + 1)
-        self._settle(judge, rows, settlements, ids)
+        accounts.need(set[int]().union(*(each.unique for each in resolved)))
+        accounts.need(set[int]().union(*(row.accounts for row in rows.values())))
+        self._settle(judge, rows, settlements)
         # After that: none of those is left.
         if self._owner.bury(self._connection) or self.has_more:
             self._sweep(judge)
-        answers = self._admit(judge, holds, resolved, ids)
-        self._accounts.write(judge)
+        answers = self._admit(judge, holds, resolved)
+        accounts.write(judge)
         return Written(answers, judge.moved)
 
-    def _live(self) -> int:
-        """Show that we live, and see what has changed; return the last id of a row."""
-        owner = self._owner
+    def _look(self) -> None:
+        """See what others have written, if they have, and show that we live."""
+        version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        known = version == self._version or self._refresh()
+        self._version = version
+        self._owner.renew(self._connection, known=known)
+
+    def _refresh(self) -> bool:
+        """Forget what others may have changed; return whether our owner's row is there."""
+        self._accounts.forget_totals()
         known, last, revision = self._connection.execute(
             "SELECT EXISTS (SELECT 1 FROM owners WHERE id = ? AND token = ?), "
             "(SELECT max(id) FROM entries), (SELECT limits FROM revision)",
-            (owner.id, owner.token),
+            (self._owner.id, self._owner.token),
         ).fetchone()
+        self._ids = count((last or 0) + 1)
         if revision != self._revision:
             self._limits, self._revision = self._accounts.limits(), revision
         if not known:
             # Others may have closed what we hold.
             self._open.clear()
-        owner.renew(self._connection, known=bool(known))
-        return last or 0
+        return bool(known)
 
-    def _rows(self, settlements: Sequence[Settled]) -> dict[str, _FileRow]:
+    def _rows(self, settlements: Sequence[Settled]) -> dict[str, FileRow]:
         """Return the rows of settlements, for those that have one."""
         known = self._open
-        rows: dict[str, _FileRow] = {}
+        rows: dict[str, FileRow] = {}
         unknown = []
         for settlement, _ in settlements:
             row = known.get(settlement.call)
@@ -163,15 +169,14 @@ class Rows:
                 rows[settlement.call] = row
         if unknown:
             for found in self._found(tables.FIND_ROWS, _encode(unknown).decode()):
-                rows[found[0]] = _found_row(found)
+                rows[found[0]] = found_row(found)
         return rows
 
     def _settle(
         self,
         judge: Judge[int],
-        rows: dict[str, _FileRow],
+        rows: dict[str, FileRow],
         settlements: Sequence[Settled],
-        ids: "count[int]",
     ) -> None:
         written: list[tuple[object, ...]] = []
         made: list[tuple[object, ...]] = []
@@ -182,13 +187,13 @@ class Rows:
                     continue
                 hold = settlement.hold
                 accounts = self._accounts.resolve(hold.accounts)
-                judge.totals |= self._accounts.totals(set(accounts.unique) - judge.totals.keys())
-                row = _file_row(hold, accounts, next(ids))
+                self._accounts.need(set(accounts.unique))
+                row = held_row(hold, accounts, next(self._ids))
                 judge.hold(row, hold.accounts, accounts.keys)
                 rows[settlement.call] = row
                 made.append(self._inserted(row, accounts, opened(hold)))
             if judge.close(row, settlement.state, settlement.total):
-                written.append((*columns, row.id))
+                written.append((row.id, settlement.call, *columns))
             self._open.pop(settlement.call, None)
         tables.INSERT_ENTRIES.run(self._connection, made)
         tables.CLOSE_ENTRIES.run(self._connection, written)
@@ -198,33 +203,30 @@ class Rows:
         judge: Judge[int],
         holds: Sequence[Held],
         resolved: Sequence[Resolved],
-        ids: "count[int]",
     ) -> list[tuple[Balance, ...] | Exhausted]:
         answers: list[tuple[Balance, ...] | Exhausted] = []
         written = []
         for (hold, columns), accounts in zip(holds, resolved, strict=True):
-            row = _file_row(hold, accounts, 0)
+            row = held_row(hold, accounts, 0)
             answer = judge.admit(row, hold.accounts, accounts.keys)
             answers.append(answer)
             if not isinstance(answer, Exhausted):
-                row.id = next(ids)
+                row.id = next(self._ids)
                 self._open[hold.call] = row
                 written.append(self._inserted(row, accounts, columns))
         tables.INSERT_ENTRIES.run(self._connection, written)
         return answers
 
     def _inserted(
-        self, row: _FileRow, accounts: Resolved, columns: tuple[object, ...]
+        self, row: FileRow, accounts: Resolved, columns: tuple[object, ...]
     ) -> tuple[object, ...]:
-        return (row.id, self._owner.id, "held", accounts.text, *columns)
+        return (row.id, self._owner.id, accounts.text, *columns)
 
     def _sweep(self, judge: Judge[int]) -> None:
         """Close some of the rows whose owner is over."""
         found = self._found(tables.FIND_LEFT, SWEPT)
-        rows = [_found_row(each) for each in found]
-        judge.totals |= self._accounts.totals(
-            {key for row in rows for key in row.accounts} - judge.totals.keys()
-        )
+        rows = [found_row(each) for each in found]
+        self._accounts.need({key for row in rows for key in row.accounts})
         written = []
         for (call, *_), row in zip(found, rows, strict=True):
             total = row.amount if self._charge_abandoned else 0
@@ -237,18 +239,9 @@ class Rows:
                 parts={"held": total} if total else {},
                 estimated=total > 0,
             )
-            written.append((*ended(end), row.id))
+            written.append((row.id, call, *ended(end)))
         tables.CLOSE_ENTRIES.run(self._connection, written)
         self.has_more = len(found) == SWEPT
 
-    def _found(self, statement: str, asked: Any) -> list[_Found]:
-        return _decode_rows(self._connection.execute(statement, (asked,)).fetchone()[0])
-
-
-def _file_row(hold: Hold, accounts: Resolved, number: int) -> _FileRow:
-    return _FileRow(state="held", amount=hold.amount, total=0, accounts=accounts.unique, id=number)
-
-
-def _found_row(found: _Found) -> _FileRow:
-    _, number, state, amount, total, accounts = found
-    return _FileRow(state=state, amount=amount, total=total, accounts=accounts, id=number)
+    def _found(self, statement: str, asked: Any) -> list[Found]:
+        return decode_found(self._connection.execute(statement, (asked,)).fetchone()[0])

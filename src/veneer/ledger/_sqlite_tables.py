@@ -92,19 +92,20 @@ FORMAT = Format(
     versions=(_TABLES,),
 )
 
-# Rows of one statement, at the most.
+# Rows of one statement, at the most; and those of which any number is at once.
 _MOST = 64
+_FEW = 7
 
 
 class Bulk(msgspec.Struct, frozen=True):
-    """A statement about many rows of values at once: `before`, the values, `after`.
+    """A statement about many rows of values at once: `before`, the rows, `after`.
 
     While a row is written the interpreter lets other threads run, and has to wait for them then:
     one statement for many rows waits once.
     """
 
     before: str
-    width: int
+    row: str
     after: str = ""
 
     def run(self, connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
@@ -115,39 +116,42 @@ class Bulk(msgspec.Struct, frozen=True):
 
 @cache
 def _statement(bulk: Bulk, count: int) -> str:
-    row = f"({', '.join('?' * bulk.width)})"
-    return f"{bulk.before} VALUES {', '.join([row] * count)} {bulk.after}"
+    return f"{bulk.before} VALUES {', '.join([f'({bulk.row})'] * count)} {bulk.after}"
 
 
 def _parted(rows: Sequence[Sequence[object]]) -> Iterator[Sequence[Sequence[object]]]:
-    """Part rows into powers of two, the greatest first."""
-    done, size = 0, _MOST
-    while done < len(rows):
-        while size > len(rows) - done:
-            size //= 2
+    """Part rows into powers of two, the greatest first, and a few that are left."""
+    done = 0
+    while left := len(rows) - done:
+        size = left if left <= _FEW else min(_MOST, 1 << (left.bit_length() - 1))
         yield rows[done : done + size]
         done += size
 
 
-def _update(table: str, columns: Sequence[str]) -> Bulk:
-    """Return the statement that sets columns of the rows whose id comes last."""
-    assignments = ", ".join(f"{column} = new.{column}" for column in columns)
-    return Bulk(
-        f"WITH new ({', '.join(columns)}, row) AS (",
-        len(columns) + 1,
-        f") UPDATE {table} SET {assignments} FROM new "  # noqa: S608 - as above
-        f"WHERE {table}.id = new.row",
-    )
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
 
 
-_INSERTED = ("id", "owner", "state", "accounts", *OPENED)
+_INSERTED = ("id", "owner", "accounts", *OPENED)
 
 INSERT_ENTRIES = Bulk(
-    f"INSERT INTO entries ({', '.join(_INSERTED)})",
-    len(_INSERTED),
+    f"INSERT INTO entries ({', '.join(_INSERTED)}, state)", f"{_marks(len(_INSERTED))}, 'held'"
 )
-CLOSE_ENTRIES = _update("entries", CLOSED)
-UPDATE_ACCOUNTS = _update("accounts", ("spent", "held"))
+# It takes the id, the call and the values of `CLOSED`, of rows that are there. The rest has to be
+# given, but is written only where somebody has removed the row. An update from values would be
+# slower: SQLite writes them into a table of its own first.
+CLOSE_ENTRIES = Bulk(
+    f"INSERT INTO entries (id, call, {', '.join(CLOSED)}, "
+    "owner, at, amount, accounts, tags, operation, stream)",
+    f"{_marks(2 + len(CLOSED))}, 0, 0, 0, '[]', '[]', '', 0",
+    "ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in CLOSED),
+)
+UPDATE_ACCOUNTS = Bulk(
+    "WITH new (row, spent, held) AS (",
+    "?, ?, ?",
+    ") UPDATE accounts SET spent = new.spent, held = new.held FROM new WHERE accounts.id = new.row",
+)
 
 # What follows tells of many rows in one: see `Bulk`. They take a JSON array of what is asked for.
 FIND_ROWS = (

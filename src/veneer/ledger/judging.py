@@ -66,20 +66,17 @@ class Judge(Generic[K]):
         `keys` are those of `accounts`, in their order.
         """
         amount = row.amount
-        accounts = self._limited(accounts)
+        if self.limits:
+            accounts = self._limited(accounts)
+        balances = []
         for account, key in zip(accounts, keys, strict=True):
-            limit = account.limit
-            if limit is not None:
-                totals = self.totals[key]
-                if totals.spent + totals.held + amount > limit:
-                    return Exhausted(account, totals.spent, totals.held)
+            totals = self.totals[key]
+            spent, held, limit = totals.spent, totals.held, account.limit
+            if limit is not None and spent + held + amount > limit:
+                return Exhausted(account, spent, held)
+            balances.append(Balance(account, spent, held + amount))
         self.hold(row, accounts, keys)
-        return tuple(
-            [
-                Balance(account, self.totals[key].spent, self.totals[key].held)
-                for account, key in zip(accounts, keys, strict=True)
-            ]
-        )
+        return tuple(balances)
 
     def hold(self, row: Row[K], accounts: Sequence[Account], keys: Sequence[K]) -> None:
         """Hold a row's amount, whether there is room or not; `accounts` and `keys` as above."""
