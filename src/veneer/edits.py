@@ -19,12 +19,15 @@ class Edits:
     answer: the whole body, or the last data event of a stream; they are called once, when usage is
     known. `events` is how many a stream has had by then, None where the answer is no stream;
     `answered`, what the upstream has said beside its usage. `images` is how many images have come,
-    if `images_wanted` asks for that, None where it cannot be seen.
+    if `images_wanted` asks for that, None where it cannot be seen. `error` says the error that a
+    stream ends with in other words: it gets the data of its event, the operation's name and how
+    many events went before, and returns the event.
     """
 
     __slots__ = (
         "answered",
         "at_end",
+        "error",
         "events",
         "images",
         "images_wanted",
@@ -40,6 +43,7 @@ class Edits:
         self.model: bytes | None = None
         self.events: int | None = None
         self.answered: Answered | None = None
+        self.error: Callable[[bytes, str, int], bytes] | None = None
         self.images: int | None = None
         self.images_wanted = False
         self.in_usage: list[Callable[[Usage], bytes]] = []
@@ -56,11 +60,16 @@ class Edits:
 
     def usage_members(self, usage: Usage) -> bytes:
         """Return the members to add to the usage object."""
-        return b",".join(filter(None, (give(usage) for give in self.in_usage)))
+        return _joined([give(usage) for give in self.in_usage])
 
     def end_members(self, usage: Usage | None) -> bytes:
         """Return the members to add to the last object of the answer."""
-        return b",".join(filter(None, (give(usage) for give in self.at_end)))
+        return _joined([give(usage) for give in self.at_end])
+
+
+def _joined(given: list[bytes]) -> bytes:
+    """Return the members of all who gave some; mostly that is one."""
+    return given[0] if len(given) == 1 else b",".join(filter(None, given))
 
 
 def edits_of(scope: Scope) -> Edits:

@@ -18,7 +18,8 @@ from veneer import facts
 from veneer.client import BodyTimeoutError, ClientDisconnectedError
 from veneer.errors import BrokenResponseError
 from veneer.layer import Layer
-from veneer.layers.errors import MAX_ERROR_BODY, MAX_MESSAGE, ErrorMiddleware
+from veneer.layers._mended import MAX_MESSAGE
+from veneer.layers.errors import MAX_ERROR_BODY, ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.operations import Endpoint, Operation
 from veneer.stack import Stack

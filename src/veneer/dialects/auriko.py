@@ -134,6 +134,7 @@ def auriko(*, docs: str | None = None) -> Dialect:
         OPENAI,
         name="auriko",
         forms=FORMS,
+        keeps_foreign=False,
         body=body_of(members),
         event=event_of(members),
         rate_limit_fields=auriko_fields,

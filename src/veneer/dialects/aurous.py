@@ -146,6 +146,7 @@ def aurous(
         OPENAI,
         name="aurous",
         forms=FORMS,
+        keeps_foreign=False,
         body=body_of(members),
         event=event_of(members),
         request_id_headers=(*OPENAI.request_id_headers, prefix + b"-request-id"),

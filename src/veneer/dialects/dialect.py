@@ -74,7 +74,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     `version` is the API version field and value, if the API sends one, `versions` are those that a
     client may choose from; `replayed` is the field of
     an answer given before, `idempotency_status` that which says why a key was not used. `exposed`
-    names the fields that a browser may read.
+    names the fields that a browser may read. `keeps_foreign` is whether errors of upstreams, which
+    speak OpenAI's way, pass as they are; else they are said anew.
     """
 
     name: str
@@ -94,3 +95,11 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
     idempotency_status: bytes = b"idempotency-status"
     exposed: Sequence[str] = ()
+    keeps_foreign: bool = False
+
+    def is_spoken(self, error: Mapping[str, Any]) -> bool:
+        """Whether the members of an error may go to clients as they are."""
+        said = error.get("code"), error.get("type")
+        return self.keeps_foreign or any(
+            said == (form.code, form.type) for form in self.forms.values()
+        )

@@ -121,6 +121,7 @@ OPENAI = Dialect(
     cost_fields=openai_cost_fields,
     balance=openai_balance,
     version=(b"openai-version", b"2020-10-01"),
+    keeps_foreign=True,
     exposed=(
         "X-Request-ID",
         "OpenAI-Processing-Ms",

@@ -21,6 +21,9 @@ from veneer.wire.usage import (
 CHUNKED = frozenset(["chat.completions", "completions"])
 # What ends the type of an event that brings an image, and not a part of one.
 COMPLETED = b'.completed"'
+# What a chunk says of a choice, and what it says of one that goes on.
+FINISH = b'"finish_reason"'
+UNFINISHED = b'"finish_reason":null'
 # Streams of typed events: the last one says how it ended.
 TYPED = frozenset(
     [
@@ -76,7 +79,7 @@ class StreamRelay:
         self._editing = withhold_usage or edits.usage_shown or edits.changes_body
         self._chunked = operation in CHUNKED
         self._typed = operation in TYPED
-        self._plain = self._chunked and not self._editing
+        self._plain = self._chunked and edits.model is None
         # The finish chunk waits for the usage that it is to carry, or for being the last one; some
         # upstreams let another chunk follow it, which then waits in its place.
         self._holds = edits.usage_shown or bool(edits.in_usage) or bool(edits.at_end)
@@ -107,6 +110,7 @@ class StreamRelay:
             and b'"usage"' not in chunk
             and b'"error"' not in chunk
             and chunk[:7] == b"data: {"
+            and (not self._holds or self._is_content(chunk))
         ):
             self.events += 1
             self.failed = False
@@ -156,8 +160,14 @@ class StreamRelay:
             return any(has_finish(sse.data_of(event)) for event in (self._last, self._previous))
         return not self._typed
 
+    def _is_content(self, chunk: bytes) -> bool:
+        """Whether a chunk, and all before it, finishes nothing for sure."""
+        return not self._finished and chunk.count(FINISH) == chunk.count(UNFINISHED)
+
     def _pass(self, event: bytes) -> bytes:
         data = self._observe(event)
+        if self.failed and data and self._edits.error is not None:
+            event = self._edits.error(data, self._operation, self.events)
         return self._edit(event, data) if self._editing and data else event
 
     def _observe(self, event: bytes) -> bytes:

@@ -2,23 +2,27 @@
 
 An exception becomes a 500 that tells nothing of itself (and is raised on, for the server's log); an
 error response that is not in OpenAI's envelope (a proxy's HTML page, a framework's
-`{"detail": ...}`) is put into it. Well-formed errors of an upstream pass untouched. Reads and
-writes nothing; stands right below what stamps headers.
+`{"detail": ...}`) is put into it. Well-formed errors of an upstream pass untouched where OpenAI's
+way is spoken, and are said anew in another dialect. Reads and writes nothing; stands right below
+what stamps headers.
 """
 
 import logging
 from collections.abc import Awaitable
+from functools import partial
 from http import HTTPStatus
-from types import MappingProxyType
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 from starlette.types import Message, Receive, Scope, Send
 
+from veneer import facts
 from veneer.client import BodyTimeoutError, ClientDisconnectedError, client_of
-from veneer.dialects import Kind
+from veneer.dialects import OPENAI, Dialect
+from veneer.edits import edits_of
 from veneer.errors import BODY_LATE, INTERNAL, BrokenResponseError, Error
 from veneer.layer import Layer
+from veneer.layers._mended import Detail, mended, said_anew, without_envelope
 from veneer.operations import endpoint_of
 from veneer.quotas.fields import quota_fields
 from veneer.wire import fields
@@ -27,53 +31,6 @@ logger = logging.getLogger("veneer")
 
 # An error body beyond this is no envelope; it passes as it is, unread.
 MAX_ERROR_BODY = 64 * 1024
-MAX_MESSAGE = 1000
-
-KINDS = MappingProxyType(
-    {
-        400: Kind.INVALID_REQUEST,
-        401: Kind.AUTHENTICATION,
-        403: Kind.PERMISSION,
-        404: Kind.NOT_FOUND,
-        405: Kind.METHOD_NOT_ALLOWED,
-        408: Kind.REQUEST_TIMEOUT,
-        409: Kind.CONFLICT,
-        413: Kind.BODY_TOO_LARGE,
-        415: Kind.UNSUPPORTED_MEDIA_TYPE,
-        422: Kind.UNPROCESSABLE,
-        429: Kind.REQUESTS_LIMITED,
-        500: Kind.INTERNAL,
-        502: Kind.UPSTREAM_INVALID,
-        503: Kind.UPSTREAM_BUSY,
-        504: Kind.UPSTREAM_TIMEOUT,
-    }
-)
-
-
-# What describes a body that is not sent any more.
-REPLACED = frozenset(
-    [
-        b"content-type",
-        b"content-length",
-        b"content-encoding",
-        b"content-language",
-        b"content-disposition",
-        b"transfer-encoding",
-        b"etag",
-        b"last-modified",
-    ]
-)
-
-
-class Detail(msgspec.Struct):
-    """What can be read from an error body: OpenAI's envelope, or one of the common bare forms."""
-
-    error: Any = None
-    detail: Any = None
-    message: Any = None
-
-
-_detail = msgspec.json.Decoder(Detail)
 
 
 class ErrorMiddleware(Layer):
@@ -84,6 +41,7 @@ class ErrorMiddleware(Layer):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, mend the error that comes back, answer for an app that fails."""
+        _say_anew(scope)
         response = _Response(scope, receive, send)
         try:
             await self.app(scope, receive, response.send)
@@ -104,6 +62,13 @@ class ErrorMiddleware(Layer):
                 return
             if await response.answer(response.error_so_far()):
                 logger.error("the app below returned without a whole response")
+
+
+def _say_anew(scope: Scope) -> None:
+    """See to it that errors in streams are said in the request's dialect."""
+    dialect = facts.get(scope, Dialect)
+    if dialect is not None and not dialect.keeps_foreign:
+        edits_of(scope).error = partial(said_anew, scope)
 
 
 class _Response:
@@ -159,7 +124,7 @@ class _Response:
 
     def error_so_far(self) -> Error:
         """Return the error that the app has begun to send, without its body, or our own."""
-        return INTERNAL if self._held is None else _without_envelope(self._held, Detail())
+        return INTERNAL if self._held is None else without_envelope(self._held, Detail())
 
     def _to_be_judged(self, start: Message) -> bool:
         return (
@@ -176,7 +141,8 @@ class _Response:
         if self._size > MAX_ERROR_BODY:
             await self._release(more_body=message.get("more_body", False))
         elif not message.get("more_body", False):
-            error = _mended(cast("Message", self._held), b"".join(self._parts))
+            start = cast("Message", self._held)
+            error = mended(start, b"".join(self._parts), facts.get(self._scope, Dialect) or OPENAI)
             if error is None:
                 await self._release(more_body=False)
             else:
@@ -188,51 +154,3 @@ class _Response:
         await self._send(start)
         body = b"".join(self._parts)
         await self._send({"type": "http.response.body", "body": body, "more_body": more_body})
-
-
-def _mended(start: Message, body: bytes) -> Error | None:
-    """Return the error to send in place of this response, or None where it is well-formed."""
-    try:
-        detail = _detail.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        detail = Detail()
-    if isinstance(detail.error, dict) and isinstance(detail.error.get("message"), str):
-        return None
-    return _without_envelope(start, detail)
-
-
-def _without_envelope(start: Message, detail: Detail) -> Error:
-    """Return the error of a status and of what is known about it."""
-    status: int = start["status"]
-    message, param = _said(detail)
-    kept = tuple(pair for pair in start.get("headers", ()) if pair[0] not in REPLACED)
-    kind = KINDS.get(status) or (
-        Kind.INTERNAL if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Kind.INVALID_REQUEST
-    )
-    return Error(kind, message or _phrase(status), param, kept, status)
-
-
-def _said(detail: Detail) -> tuple[str | None, str | None]:
-    """Return the message and the parameter that a bare error body names, where it does."""
-    for said in (detail.error, detail.message, detail.detail):
-        if isinstance(said, str) and said:
-            return said[:MAX_MESSAGE], None
-    items = detail.detail if isinstance(detail.detail, list) else []
-    first = items[0] if items and isinstance(items[0], dict) else {}
-    where = first.get("loc")
-    if not isinstance(first.get("msg"), str) or not isinstance(where, list):
-        return None, None
-    return first["msg"][:MAX_MESSAGE], _path(where[1:])
-
-
-def _path(where: list[Any]) -> str | None:
-    """Return the path of a member as OpenAI writes it: `messages[0].role`."""
-    steps = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where)
-    return steps.removeprefix(".") or None
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f"{HTTPStatus(status).phrase}."
-    except ValueError:
-        return f"The upstream answered with status {status}."
