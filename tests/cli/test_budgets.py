@@ -102,6 +102,12 @@ def test_all_accounts_are_shown_with_their_limits(budgets: Run) -> None:
     }
 
 
+def test_a_long_name_hides_no_other_and_none_can_write_on_the_terminal(budgets: Run) -> None:
+    long = "k" * 60
+    budgets("set", "models", f"key={long}", "model=\x1b[2J", "5")
+    assert f"models  key={'k' * 35}… model=\\x1b[2J  never" in budgets("list")
+
+
 def test_without_a_configuration_only_limits_that_were_set_are_known(budgets: Run) -> None:
     assert rows(budgets("list", config=False))["purse", "team=acme"][0] == "-"
     budgets("set", "purse", "team=acme", "0.20", config=False)

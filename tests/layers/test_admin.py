@@ -99,6 +99,25 @@ async def test_a_websocket_below_the_path_is_the_apis_too() -> None:
     assert called == ["api", "app"]
 
 
+async def test_an_api_that_keeps_something_open_is_held_open() -> None:
+    used: list[str] = []
+
+    class Api(Responder):
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            """Tell when it is in use."""
+            used.append("entered")
+            yield
+            used.append("left")
+
+    layer = AdminMiddleware(Responder(), api=Api())
+    async with layer.lifespan():
+        assert used == ["entered"]
+    assert used == ["entered", "left"]
+    async with AdminMiddleware(Responder(), api=Responder()).lifespan():
+        """One that does not keeps nobody waiting."""
+
+
 class Service:
     """A whole stack on a store of its own, and an admin's key to it."""
 

@@ -133,7 +133,7 @@ def _no_budget(name: str, policies: Policies) -> str:
 def _row(line: Line) -> Sequence[str]:
     return (
         shortened(line.budget),
-        shortened(_who(line.partition)),
+        " ".join(map(shortened, _said(line.partition))),
         _end(line),
         _limit_of(line),
         dollars(line.spent),
@@ -167,5 +167,10 @@ def _named(limit: Limit) -> str:
 
 
 def _who(partition: tuple[str, ...]) -> str:
+    return " ".join(_said(partition))
+
+
+def _said(partition: tuple[str, ...]) -> list[str]:
+    """Return whose account it is, as it is said on the command line."""
     said = [f"{name}={value}" for name, value in whose(partition).items() if name != ALL]
-    return " ".join(said) or ALL
+    return said or [ALL]
