@@ -166,7 +166,8 @@ async def test_without_room_no_further_call_is_made_and_nothing_is_lost(
         assert caplog.text.count("nothing more can wait for the ledger") == 1
         ledger.away = False
         await until(lambda: len(ledger.rows) == made)
-        await until(lambda: waiting(tmp_path) == [])
+        spool = layer._till._spool
+        await until(lambda: spool is not None and spool.has_room)
         ledger.away = True
         assert await asked(layer) == 200
 

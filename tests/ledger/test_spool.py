@@ -90,8 +90,18 @@ async def test_the_end_of_the_lifespan_is_a_last_try(tmp_path: Path) -> None:
         ledger.away = False
     assert (list(ledger.rows), inside(tmp_path)) == (names(1), [])
     await spool.append(settlement(2))
+    spool.is_back()
     assert ledger.given == names(1, 2)
     assert not spool.has_room
+
+
+async def test_a_file_that_cannot_be_closed_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("veneer.ledger._spool_file.SpoolFile.close", failing)
+    async with Spool(tmp_path, Model(), max_bytes=SIZE).lifespan():
+        pass
+    assert "cannot be closed: [Errno 28]" in caplog.text
 
 
 async def test_it_may_be_entered_more_than_once(tmp_path: Path) -> None:
