@@ -23,14 +23,17 @@ STAYS = 0.25
 # Seconds after which clients go on that were refused.
 AGAIN = 0.1
 
+# The status of an answer whose client did not wait for it.
+LEFT = -1
+
 _COST = re.compile(rb'"cost":([0-9.]+)').search
 
 
 class Called(msgspec.Struct, frozen=True):
     """A call as its client knows it.
 
-    `name` is that of its model. `status` is 0 where no answer began, and -1 where the client has
-    left; `whole` is whether it came to its end, `receipt` what it is said to cost, in picodollars.
+    `name` is that of its model. `status` is 0 where no answer began, and `LEFT` where the client
+    has; `whole` is whether it came to its end, `receipt` what it is said to cost, in picodollars.
     """
 
     name: str
@@ -100,7 +103,7 @@ class Clients:
 def called(name: str, answer: Answer | None) -> Called:
     """Return what a client notes of an answer."""
     if answer is None:
-        return Called(name, -1, whole=False)
+        return Called(name, LEFT, whole=False)
     return Called(name, answer.status, answer.whole, next(_receipts(answer), None))
 
 

@@ -152,6 +152,13 @@ def test_each_fault_is_found(found: Case, fault: str) -> None:
     assert any(each.startswith(fault) for each in faults_of(found)), list(faults_of(found))
 
 
+def test_who_leaves_right_before_the_usage_may_be_charged_by_guess() -> None:
+    guessed = instead(replace(MUTE, name="plain-1", call="call_plain-1"))
+    told = [replace(TOLD[0], events=7), *TOLD[1:]]
+    left = replace(guessed, calls=[Called("plain-1", -1, whole=False)], told=told)
+    assert list(faults_of(left)) == []
+
+
 def changed(change: Callable[[Counters], Counters], owners: dict[int, int]) -> Case:
     """Return a case whose account is another."""
     evidence = case().evidence
