@@ -44,8 +44,10 @@ def edited(
 def _with_members(data: bytes, path: tuple[str, ...], members: bytes, raw: bytes | None) -> bytes:
     """Return a text with members in the object at the path, if one is there."""
     # What stands in it once stands where it was found; to look for it costs a walk through all.
-    if raw is not None and raw[1:].lstrip()[:1] == b'"' and data.count(raw) == 1:
-        return data.replace(raw, _joined(raw, members))
+    if raw is not None and raw[1:].lstrip()[:1] == b'"':
+        at = data.rfind(raw)
+        if at >= 0 and data.find(raw) == at:
+            return data[:at] + _joined(raw, members) + data[at + len(raw) :]
     there = splice.value(data, path) or b""
     if there.startswith(b"{"):
         return splice.replace(data, path, _joined(there, members))
@@ -60,7 +62,10 @@ def _joined(raw: bytes, members: bytes) -> bytes:
     """
     ours = _members(b"{%b}" % members)
     # An escape may hide a name.
-    if b"\\" in raw or any(b'"%b"' % name.encode() in raw for name in ours):
+    there = b"\\" in raw
+    for name in ours:
+        there = there or b'"%b"' % name.encode() in raw
+    if there:
         return msgspec.json.encode({**_members(raw), **ours})
     begin = raw[:-1].rstrip()
     return b"%b%b%b}" % (begin, b"" if begin == b"{" else b",", members)
