@@ -138,9 +138,12 @@ async def test_accounts_that_somebody_has_removed_are_made_anew(
     held = hold(10, TEAM, COUNTED)
     await ledger.hold(held)
     execute(url, "DELETE FROM veneer_accounts")
-    assert await ledger.hold(hold(5, TEAM)) == (Balance(TEAM, 0, 5),)
+    assert await ledger.hold(hold(5, TEAM, COUNTED)) == (
+        Balance(TEAM, 0, 5),
+        Balance(COUNTED, 0, 5),
+    )
     await settled(ledger, end(held, 3))
-    assert await standing(ledger, TEAM, COUNTED) == [(0, 5), (0, 0)]
+    assert await standing(ledger, TEAM, COUNTED) == [(0, 5), (0, 5)]
 
 
 async def test_names_may_be_of_any_length(ledger: PostgresqlLedger) -> None:

@@ -40,7 +40,7 @@ class Rows:
         self._uncertain: Batch | None = None
         self.balances = self._accounts.balances
 
-    def asked(self, batch: Batch) -> bool:
+    def identify(self, batch: Batch) -> bool:
         """Give a batch the ids of the accounts that it needs; False where some are not known."""
         ids = self._accounts.known(self._needed(batch))
         batch.ids = ids or {}

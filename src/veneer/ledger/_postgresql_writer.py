@@ -159,7 +159,7 @@ class Writer:
         batch = taken.batch
         if not (batch.holds or batch.settlements or rows.owner.has_to_renew):
             return
-        if not rows.asked(batch):
+        if not rows.identify(batch):
             await self._database.read(lambda connection: rows.resolve(connection, batch))
         self._flight = taken
         try:
