@@ -15,6 +15,9 @@ from veneer.ledger._spool_thread import Clerk
 from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Settlement
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 
+# Bytes that are enough.
+SIZE = 2**20
+
 
 def settlement(number: int, total: int = 3) -> Settlement:
     """Return what a call came to, with its hold."""
@@ -104,7 +107,7 @@ class Process:
         self.own = own
         self.clerk = clerk
         self.replay = Replay(ledger, clerk, folder, own)
-        self.intake = Intake(ledger, clerk, own, max_bytes=2**20, news=self.replay.tell)
+        self.intake = Intake(ledger, clerk, own, max_bytes=SIZE, news=self.replay.tell)
         self.task = asyncio.get_running_loop().create_task(self.replay.run())
 
     @classmethod
@@ -146,3 +149,23 @@ async def until(holds: Callable[[], bool]) -> None:
 def lines(folder: Path) -> list[bytes]:
     """Return what stands in the files of a folder."""
     return [path.read_bytes() for path in sorted(folder.glob("*.spool"))]
+
+
+def some(*numbers: int) -> list[Settlement]:
+    """Return what some calls came to."""
+    return [settlement(number) for number in numbers]
+
+
+def names(*numbers: int) -> list[str]:
+    """Return the ids of calls."""
+    return [f"call-{number}" for number in numbers]
+
+
+def inside(folder: Path) -> list[Path]:
+    """Return what is in a folder."""
+    return sorted(folder.iterdir())
+
+
+def failing(*_arguments: object) -> int:
+    """Be a disk that is full."""
+    raise OSError(28, "No space left on device")
