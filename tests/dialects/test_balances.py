@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from tests.dialects.test_budgets import CREDITS, EVERY, standing
 from veneer.dialects import OPENAI
+from veneer.dialects.auriko import auriko
+from veneer.dialects.aurous import aurous
 from veneer.dialects.balances import auriko_balance, aurous_balance, openai_balance
 from veneer.facts import BudgetStanding
 from veneer.prices.credits import Credits
@@ -67,6 +69,10 @@ def test_ours_tells_no_amount_of_what_is_hidden_and_no_limit_where_there_is_none
         "ends": 2_000_000_000,
     }
     assert (unlimited["limit"], unlimited["remaining"], unlimited["spent"]) == (None, None, 3)
+
+
+def test_each_dialect_has_its_own() -> None:
+    assert (aurous().balance, auriko().balance) == (aurous_balance, auriko_balance)
 
 
 def test_nobody_with_a_budget_is_told_so() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from veneer.dialects.balances import auriko_balance
 from veneer.dialects.budgets import auriko_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form
 from veneer.dialects.envelope import body_of, event_of
@@ -138,6 +139,7 @@ def auriko(*, docs: str | None = None) -> Dialect:
         body=body_of(members),
         event=event_of(members),
         rate_limit_fields=auriko_fields,
+        balance=auriko_balance,
         budget_fields=auriko_budget_fields,
         model=auriko_model,
         models=auriko_models,

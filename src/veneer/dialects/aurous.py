@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from veneer.dialects.balances import aurous_balance
 from veneer.dialects.budgets import aurous_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form, Versions
 from veneer.dialects.envelope import body_of, event_of
@@ -153,6 +154,7 @@ def aurous(
         rate_limit_fields=aurous_fields,
         receipt=aurous_receipt,
         cost_fields=aurous_cost_fields,
+        balance=aurous_balance,
         budget_fields=aurous_budget_fields,
         model=partial(aurous_model, prefix=prefix.decode()),
         versions=Versions(prefix + b"-version", tuple(versions)) if versions else None,
