@@ -8,7 +8,7 @@ from tests.asgi import Exchange, json_request
 from tests.layers.costs import HELD, TOKEN, Watched, ask, charged
 from tests.layers.limits import plain, streaming
 from tests.layers.probe import JSON, SSE, Script, call, upload
-from tests.layers.streams import RESPONSES_USAGE, USAGE, compact, event
+from tests.layers.streams import RESPONSES_USAGE, USAGE, compact, cut, event
 from veneer.prices.book import PriceBook
 from veneer.prices.money import DOLLAR
 from veneer.prices.price import Price
@@ -18,6 +18,12 @@ TOOLS = {"web_search": SEARCH, "file_search": SEARCH // 4}
 BOOK = PriceBook([("small", Price(input=DOLLAR, output=2 * DOLLAR, tools=TOOLS))])
 IMAGE = DOLLAR // 25
 IMAGES = PriceBook([(name, Price(image=IMAGE)) for name in ("small", "images.*")])
+
+TOKENS = PriceBook(
+    [(name, Price(input=DOLLAR, output=2 * DOLLAR)) for name in ("small", "images.*")]
+)
+# An edit has an image for its input, and no text that was read.
+INPUT = {"generations": 0, "edits": 8192 - 10}
 
 
 def declaring(*types: str, **more: Any) -> Exchange:
@@ -107,6 +113,27 @@ async def test_what_cannot_be_counted_is_as_many_as_were_held(app: Script) -> No
     exchange = json_request({"model": "small", "n": 3}, "/v1/images/generations")
     await ask(charged(app, ledger=watched, prices=IMAGES), exchange)
     assert (watched.end.total, watched.end.estimated) == (3 * IMAGE, True)
+
+
+LARGE = b'{"data":[{"b64_json":"%b"},{"b64_json":"%b"}]}' % (b"A" * 4_500_000, b"A" * 10)
+
+
+@pytest.mark.parametrize("places", [[], [4_300_000, 4_500_030], [4_500_028, 4_500_029, 4_500_036]])
+@pytest.mark.parametrize("kind", ["generations", "edits"])
+async def test_images_are_counted_in_an_answer_that_is_too_large_to_be_held(
+    kind: str, places: list[int]
+) -> None:
+    for prices, cost in ((IMAGES, 2 * IMAGE), (TOKENS, (26 + INPUT[kind] + 2 * 2 * 8192) * TOKEN)):
+        watched = Watched()
+        exchange = json_request(
+            {"model": "small", "n": 3, "prompt": "x" * 8}, "/v1/images/generations"
+        )
+        if kind == "edits":
+            exchange = upload("/v1/images/edits")
+        app = Script(*cut(LARGE, places))
+        answer = await ask(charged(app, ledger=watched, prices=prices), exchange)
+        assert answer.body == LARGE
+        assert (watched.end.total, watched.end.estimated) == (cost, prices is TOKENS)
 
 
 async def test_images_that_cost_their_tokens_are_as_sure_as_these() -> None:

@@ -214,7 +214,7 @@ class Answer:
             if not body.size:
                 await self._refuse(EMPTY)
                 return
-        self._take = self._pass
+        self._take = partial(self._pass_by, body) if body.overflowed else self._pass
         content = body.give_up() if body.overflowed else body.close()
         if body.edited:
             start = {**start, "headers": with_length(start.get("headers", ()), len(content))}
@@ -223,6 +223,11 @@ class Answer:
             self.settle()
         await self._forward(start)
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
+
+    async def _pass_by(self, body: BodyRelay, message: Message) -> None:
+        """Pass on what is too much to be held."""
+        body.pass_by(message.get("body", b""))
+        await self._pass(message)
 
     async def _pass(self, message: Message) -> None:
         if not message.get("more_body", False):

@@ -8,6 +8,9 @@ from veneer.layers._edited import edited
 from veneer.wire.answered import images_in, read_answered
 from veneer.wire.usage import read_usage, usage_in_body
 
+# What an image in an answer has, whose data no quote is part of.
+IMAGE = b'"b64_json"'
+
 
 class BodyRelay:
     """A JSON body, held until it is whole, so that a broken one can be answered with an error.
@@ -16,12 +19,14 @@ class BodyRelay:
     the JSON that it was called, `edited` whether it differs from what the upstream sent.
     """
 
-    __slots__ = ("_edits", "_limit", "_parts", "edited", "observed", "size", "usage")
+    __slots__ = ("_edits", "_limit", "_parts", "_tail", "edited", "observed", "size", "usage")
 
     def __init__(self, edits: Edits, *, limit: int) -> None:
         self._edits = edits
         self._limit = limit
         self._parts: list[bytes] = []
+        # What was counted last, as far as the name of an image may begin in it.
+        self._tail = b""
         self.size = 0
         self.usage: Usage | None = None
         self.observed = False
@@ -39,7 +44,18 @@ class BodyRelay:
 
     def give_up(self) -> bytes:
         """Return what was held, as it came."""
-        return b"".join(self._parts)
+        body = b"".join(self._parts)
+        self.pass_by(body)
+        return body
+
+    def pass_by(self, part: bytes) -> None:
+        """Take what is not held; of an answer with images these are counted all the same."""
+        if self._edits.images_wanted:
+            text = self._tail + part
+            came = text.count(IMAGE)
+            if came:
+                self._edits.images = (self._edits.images or 0) + came
+            self._tail = text[1 - len(IMAGE) :]
 
     def close(self) -> bytes:
         """Take the end; return the whole body with its edits."""

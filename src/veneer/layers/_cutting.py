@@ -91,11 +91,12 @@ class Allowance:
         base, written = self._base, self._written
         raw = usage_in_event(data)
         usage = None if raw is None else read_usage(raw, Usage)
-        if usage is not None and told(usage) and usage.output_tokens > base.output_tokens:
+        grown = usage is not None and usage.output_tokens > base.output_tokens
+        if usage is not None and grown and told(usage):
             base, written = usage, usage.output_tokens
         else:
             written += DELTA in data if self._typed else 1
-        if written > self._sure or base.input_tokens != self._base.input_tokens:
+        if written > self._sure or base is usage:
             usage, estimated = self._usage(base, written)
             spent = self._reckoning.so_far(usage, estimated=estimated).total
             # Nothing is saved where it ends by itself.

@@ -77,7 +77,8 @@ class Reckoning:
             return bill.nothing(), None
         if status is None:
             return self._unanswered(state)
-        if bill.goes_by_usage and (relayed is None or not relayed.observed):
+        unseen = (relayed is None or not relayed.observed) and self._edits.images is None
+        if unseen and bill.goes_by_usage:
             return bill.whole(), None
         return self.by_usage(usage)
 
@@ -151,7 +152,10 @@ class Reckoning:
         return (max(came, self._call.choices) if came and self._call.stream else came), False
 
     def _seen(self) -> Estimate:
-        needed, events = self._bill.need.tokens, self._edits.events
+        needed, images = self._bill.need.tokens, self._bill.need.images
+        events, came = self._edits.events, self._edits.images
+        if images and came is not None:
+            return Estimate(needed.input_tokens, needed.output_tokens // images * came)
         if events is not None and Relayed not in self._known:
             return streamed(needed, self._call, events)
         return untold(self._scope, needed, HTTPStatus.OK)
