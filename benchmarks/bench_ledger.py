@@ -3,13 +3,15 @@
 In one process, without a server: the CPU time, of all threads, of `hold` and `settle` on three
 budgets, with 32 calls at a time, each as the layer makes it, and the time that a call waits for its
 hold. What takes no ledger (ids, the records of hold and settlement) is measured and taken off. The
-file is on this machine's disk; the cases take turns.
+file is on this machine's disk, as is PostgreSQL, whose own CPU time is not counted; the cases take
+turns.
 """
 
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,14 +20,18 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time, time
 
+import psycopg
 from rig.results import Bar, Column, Result, alternate, main
 
 from veneer.facts import Usage
 from veneer.ledger.entry import Account, Balance, Exhausted, Hold, Settlement
 from veneer.ledger.ledger import Ledger
 from veneer.ledger.memory import MemoryLedger
+from veneer.ledger.postgresql import PostgresqlLedger
 from veneer.ledger.sqlite import SqliteLedger
 from veneer.wire.ids import request_id
+
+SERVER = os.environ.get("VENEER_TEST_POSTGRESQL", "postgresql://postgres@127.0.0.1:5432/test")
 
 AT_ONCE = 32
 CALLS = 6400
@@ -44,6 +50,7 @@ PARTS = {"input": 3_450_000, "cached_input": 7_500_000, "output": 273_600_000}
 LABELS = {
     "memory": "in memory",
     "sqlite": "in an SQLite file",
+    "postgresql": "in PostgreSQL",
 }
 
 
@@ -115,16 +122,43 @@ async def run(ledger: Ledger | Nothing) -> tuple[float, list[float]]:
     return (process_time() - worked) / CALLS, [wait for waits in waited for wait in waits]
 
 
+@contextmanager
+def schema() -> Iterator[str]:
+    """Give the URL of an empty schema, and remove that afterwards."""
+    name = f"veneer_benchmark_{os.getpid()}"
+    with psycopg.connect(SERVER, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}".encode())
+        try:
+            yield f"{SERVER}?options=-csearch_path%3D{name}"
+        finally:
+            connection.execute(f"DROP SCHEMA {name} CASCADE".encode())
+
+
+def opened(kind: str, held: ExitStack) -> Ledger:
+    """Return an empty ledger of a kind, which is gone when the stack is left."""
+    if kind == "memory":
+        return MemoryLedger()
+    if kind == "postgresql":
+        return PostgresqlLedger(held.enter_context(schema()))
+    return SqliteLedger(Path(held.enter_context(TemporaryDirectory()), "ledger.db"))
+
+
+def has_server() -> bool:
+    """Whether there is a PostgreSQL server."""
+    try:
+        psycopg.connect(SERVER, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def best(runner: asyncio.Runner, kind: str) -> Mapping[str, float]:
     """Return the least of several tries, for whatever else happens only adds to it."""
     found = []
     for _ in range(TRIES):
-        with TemporaryDirectory() as folder:
+        with ExitStack() as held:
             base, _ = runner.run(run(Nothing()))
-            ledger: Ledger = (
-                MemoryLedger() if kind == "memory" else SqliteLedger(Path(folder, "ledger.db"))
-            )
-            cpu, waited = runner.run(run(ledger))
+            cpu, waited = runner.run(run(opened(kind, held)))
             found.append((cpu - base, median(waited), sorted(waited)[len(waited) * 99 // 100]))
     return {
         "cpu_us": min(cpu for cpu, _, _ in found) * 1e6,
@@ -154,6 +188,9 @@ def measure(*, rounds: int) -> Result:
     )
     with asyncio.Runner(loop_factory=loop) as runner:
         cases = {kind: partial(best, runner, kind) for kind in LABELS}
+        if not has_server():
+            result.skipped.append("postgresql")
+            del cases["postgresql"]
         alternate(cases, 1, watched=False)
         result.samples = alternate(cases, rounds, watched=False)
     result.bars = [
