@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.asgi import Exchange, running
-from tests.layers.costs import HELD, NOW, TOKEN, Watched, ask, charged
+from tests.layers.costs import BOOK, HELD, NOW, TOKEN, Watched, ask, charged, estimated
 from tests.layers.probe import SSE, Script, call
 from tests.layers.streams import DONE, USAGE, chunk, cut, event, members, usage_chunk
 from tests.layers.test_cost_streams import Seen
@@ -18,6 +18,7 @@ from tests.layers.test_ratelimit_cancelled import cancelled_after, steady, steps
 from veneer.budgets.policy import BudgetPolicy
 from veneer.errors import BrokenResponseError
 from veneer.facts import Usage
+from veneer.layers.cost import CostMiddleware
 from veneer.prices.book import PriceBook
 from veneer.prices.money import DOLLAR
 from veneer.prices.price import Price
@@ -122,6 +123,28 @@ async def test_an_app_that_will_not_be_cancelled_is_heard_no_more() -> None:
     assert "error" in told[-1]
     assert len(told) == PAID + 3
     assert watched.end.total == HELD - 5
+
+
+async def test_an_app_that_breaks_as_it_is_cancelled_was_cut_all_the_same() -> None:
+    inner, watched = writing(PAID + 2, asyncio.Event().wait), Watched()
+
+    async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await inner(scope, receive, send)
+        except asyncio.CancelledError:
+            raise BrokenResponseError("the upstream broke off") from None
+
+    layer = CostMiddleware(
+        breaking,
+        prices=BOOK,
+        ledger=watched,
+        estimator=estimated,
+        overrun="cut",
+        provides=[Usage],
+    )
+    told = await broken(layer, call(stream=True))
+    assert told[-1]["error"]["code"] == "insufficient_quota"
+    assert watched.end.state == "cut"
 
 
 async def test_it_is_settled_before_the_client_is_told() -> None:
@@ -276,6 +299,13 @@ async def test_an_error_and_a_plain_answer_pass() -> None:
         answer = await ask(charged(app, ledger=watched, overrun="cut"), call(stream=True))
         assert answer.status >= 500
         assert watched.end.state == "failed"
+
+
+async def test_a_stream_that_breaks_by_itself_is_no_cut() -> None:
+    watched, exchange = Watched(), call(stream=True)
+    told = await broken(charged(writing(3), ledger=watched, overrun="cut"), exchange)
+    assert told[-1]["error"]["code"] == "upstream_interrupted"
+    assert (watched.end.state, watched.end.total) == ("failed", (10 + 2 * 4) * TOKEN)
 
 
 async def test_a_client_that_leaves_is_no_cut() -> None:
