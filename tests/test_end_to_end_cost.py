@@ -20,6 +20,7 @@ from veneer.layers.cost import CostMiddleware
 from veneer.ledger.ledger import Ledger
 from veneer.ledger.sqlite import SqliteLedger
 from veneer.upstream.proxy import Upstream
+from veneer.upstream.transport import PoolLimits
 
 ALL = BudgetPolicy("1", partition="all", period="total")
 
@@ -115,6 +116,33 @@ async def test_a_client_that_leaves_pays_what_came_and_frees_the_rest() -> None:
     end = ledger.end
     assert (end.state, end.total) == ("disconnected", (10 + 2 * 2) * TOKEN)
     assert await ledger.stands(ALL) == (end.total, 0)
+
+
+async def test_a_client_that_leaves_before_its_call_is_sent_pays_nothing() -> None:
+    ledger = Watched()
+    got: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        got.append(await peer.request())
+        await peer.rest()
+
+    async with serving(script) as server:
+        upstream = Upstream(server.url + "/v1", limits=PoolLimits(max_connections=1))
+        async with (
+            gateway(stack_of(upstream, cost(ledger))) as served,
+            Caller.to(served) as first,
+            Caller.to(served) as second,
+        ):
+            first.post(PLAIN)
+            await eventually(lambda: len(got) == 1)
+            second.post(PLAIN)
+            await eventually(lambda: len(ledger.holds) == 2)
+            second.leave()
+            await eventually(lambda: bool(ledger.settled))
+            assert (ledger.end.state, ledger.end.total) == ("released", 0)
+            first.leave()
+            await eventually(lambda: len(ledger.settled) == 2)
+    assert len(got) == 1
 
 
 async def test_many_at_once_are_all_in_the_file(tmp_path: Path) -> None:

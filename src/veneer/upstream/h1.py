@@ -78,6 +78,7 @@ class H1Transport:
         if pool is None or self._loop is not asyncio.get_running_loop():
             pool = self._bound_pool()
         connection = pool.take() or await pool.acquire()
+        request.begun = True
         waiter = connection.send(request, head)
         uploading = connection.uploading
         try:

@@ -21,6 +21,9 @@ from veneer.upstream.transport import (
     Truncated,
 )
 
+# Events of httpcore: nothing is sent before the first, and all after the last.
+_CONNECTING = "connection."
+_REQUEST_BEGINS = ".send_request_headers.started"
 _WHOLE_REQUEST = ".send_request_body.complete"
 
 
@@ -70,6 +73,8 @@ class HttpxTransport:
         try:
             async with asyncio.timeout(None) as limit:
                 sent = self._built(request, limit)
+                # Until we see better: not all that a client may be given tells where it is.
+                request.begun = True
                 response = await self._client.send(sent, stream=True, follow_redirects=False)
         except TimeoutError as error:
             if not limit.expired():
@@ -93,7 +98,7 @@ class HttpxTransport:
         extensions = {
             "target": request.target,
             "timeout": self._client_timeouts(),
-            "trace": _header_limit(limit, self._timeouts.response_header),
+            "trace": _watching(request, limit, self._timeouts.response_header),
         }
         url = f"{self.origin.scheme}://{self.origin.authority}{request.target.decode('latin-1')}"
         method = request.method.decode("ascii")
@@ -119,11 +124,18 @@ class HttpxTransport:
         }
 
 
-def _header_limit(limit: asyncio.Timeout, seconds: float | None) -> Any:
-    """Return a trace for httpcore: once the whole request is sent, it limits what is left."""
+def _watching(request: Request, limit: asyncio.Timeout, seconds: float | None) -> Any:
+    """Return a trace for httpcore: it sees when the request begins, and once it is sent whole.
+
+    Then it limits the wait that is left.
+    """
     loop = asyncio.get_running_loop()
 
     async def trace(event: str, _info: dict[str, Any]) -> None:
+        if event.startswith(_CONNECTING):
+            request.begun = False
+        elif event.endswith(_REQUEST_BEGINS):
+            request.begun = True
         if seconds is not None and event.endswith(_WHOLE_REQUEST):
             limit.reschedule(loop.time() + seconds)
 

@@ -178,6 +178,10 @@ class Upstream:
         started = perf_counter()
         try:
             response = await self._transport.request(request)
+        except asyncio.CancelledError:
+            if not request.begun:
+                facts.put(scope, UNREACHED)
+            raise
         except BodyTimeoutError:
             return BODY_LATE
         except ValueError as error:

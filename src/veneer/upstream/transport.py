@@ -37,13 +37,14 @@ class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_expiry: float = 4.0
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct):
     """A request to an upstream.
 
     `target` is the origin-form of RFC 9112 §3.2.1 (path and query), encoded; `headers` hold neither
     Host nor framing (Content-Length, Transfer-Encoding), which the transport adds. A body of bytes
     is sent with its length; an iterable with `content_length` where it is known, else chunked. The
     iterable is left where an early response ends the upload; closing it is its maker's business.
+    `begun` is set by the transport when the upstream may have got any of it.
     """
 
     method: bytes
@@ -51,6 +52,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes | AsyncIterable[bytes] = b""
     content_length: int | None = None
+    begun: bool = False
 
 
 class Response(Protocol):
