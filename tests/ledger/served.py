@@ -99,10 +99,11 @@ class Process:
         theirs.close()
 
     def kill(self) -> int:
-        """Kill it, and return what its id was."""
+        """Kill it, and return what its id was; raises RuntimeError where it is over already."""
         assert self._process is not None
-        pid = self._process.pid
-        assert pid is not None
+        pid, code = self._process.pid, self._process.exitcode
+        if pid is None or code is not None:
+            raise RuntimeError(f"a process has ended by itself, with {code}")
         self._process.kill()
         self._end()
         return pid
