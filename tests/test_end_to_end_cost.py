@@ -120,7 +120,7 @@ async def test_a_client_that_leaves_pays_what_came_and_frees_the_rest() -> None:
 
 async def test_a_client_that_leaves_before_its_call_is_sent_pays_nothing() -> None:
     ledger = Watched()
-    got: list[bytes] = []
+    got: list[tuple[bytes, bytes]] = []
 
     async def script(peer: Peer) -> None:
         got.append(await peer.request())
