@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -115,3 +116,9 @@ async def test_of_a_member_that_stands_twice_already_ours_is_left() -> None:
     usage = compact(USAGE)[:-1] + b',"cost":1,"cost":2}'
     answer = await ask(charged(plain(body=b'{"usage":%b}' % usage)))
     assert read(answer.body)["usage"] == {**USAGE, "cost": COST / DOLLAR}
+
+
+@pytest.mark.parametrize("hidden", [b'"usage"', b'"us\\u0061ge"'])
+async def test_a_null_in_the_place_of_ours_is_taken_out(hidden: bytes) -> None:
+    answer = await ask(charged(plain(body=b'{"id":"a",%b:null}' % hidden)))
+    assert read(answer.body)["usage"]["cost_estimated"] is True

@@ -34,7 +34,8 @@ def edited(
         if in_usage:
             data = _with_members(data, (*path, "usage"), in_usage, raw)
         data = named(data, edits, path)
-        if usage is None and USAGE in at_end:
+        # An escape may hide the name.
+        if usage is None and USAGE in at_end and (b'"usage"' in data or b"\\u" in data):
             data = splice.remove(data, (*path, "usage"))
         if at_end:
             data = splice.insert(data, path, at_end)

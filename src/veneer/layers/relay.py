@@ -118,7 +118,9 @@ def asking_for_usage(scope: Scope, client: Client) -> Scope:
     """
     body = client.kept
     options = splice.value(body, ("stream_options",))
-    if options is None or options == b"null":
+    if options is None:
+        body = splice.insert(body, (), b'"stream_options":{"include_usage":true}')
+    elif options == b"null":
         body = splice.set_member(body, (), "stream_options", b'{"include_usage":true}')
     elif options[:1] == b"{":
         body = splice.set_member(body, ("stream_options",), "include_usage", b"true")
