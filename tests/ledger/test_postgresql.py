@@ -274,6 +274,19 @@ async def test_two_at_once_make_the_tables(url: str) -> None:
     assert execute(url, "SELECT held, spent FROM veneer_accounts") == [(0, 0)]
 
 
+async def test_whatever_the_servers_default_is_who_waits_for_a_lock_sees_what_others_wrote(
+    url: str,
+) -> None:
+    strict = f"{url}%20-cdefault_transaction_isolation%3Dserializable"
+    one, two = PostgresqlLedger(strict, timeout=20.0), PostgresqlLedger(strict, timeout=20.0)
+    async with one.lifespan(), two.lifespan():
+        await asyncio.gather(one.balances([TEAM]), two.balances([TEAM]))
+        for _ in range(10):
+            fit = await asyncio.gather(admits(one, hold(10, TEAM)), admits(two, hold(10, TEAM)))
+        assert fit == [False, False]
+        assert await standing(one, TEAM) == [(0, 100)]
+
+
 async def test_newer_tables_are_refused_with_a_sentence_which_is_logged_once(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
