@@ -49,7 +49,7 @@ def postgresql(url: str, timeout: float) -> Database:
     )
 
     async def begin(connection: AsyncConnection) -> None:
-        # Whatever the server's default: who has waited for a lock sees what was committed meanwhile.
+        # Whatever the default is: who has waited for a lock sees what was committed meanwhile.
         await connection.exec_driver_sql("BEGIN ISOLATION LEVEL READ COMMITTED")
         # A writer whose machine vanishes must not hold its locks for as long as TCP waits.
         await connection.execute(_BOUNDS, {"ms": str(max(1, int(timeout * 1000)))})
