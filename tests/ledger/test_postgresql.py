@@ -7,6 +7,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.ledger.contract import *  # noqa: F403 - the suite of all ledgers
 from tests.ledger.contract import (
@@ -28,6 +30,7 @@ from veneer.ledger.entry import Account, Balance, Exhausted, Limit, Moved
 from veneer.ledger.judging import limited
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.postgresql import PostgresqlLedger
+from veneer.stores.opening import open_database
 
 
 @pytest.fixture
@@ -277,14 +280,14 @@ async def test_two_at_once_make_the_tables(url: str) -> None:
 async def test_whatever_the_servers_default_is_who_waits_for_a_lock_sees_what_others_wrote(
     url: str,
 ) -> None:
-    strict = f"{url}%20-cdefault_transaction_isolation%3Dserializable"
-    one, two = PostgresqlLedger(strict, timeout=20.0), PostgresqlLedger(strict, timeout=20.0)
-    async with one.lifespan(), two.lifespan():
-        await asyncio.gather(one.balances([TEAM]), two.balances([TEAM]))
-        for _ in range(10):
-            fit = await asyncio.gather(admits(one, hold(10, TEAM)), admits(two, hold(10, TEAM)))
-        assert fit == [False, False]
-        assert await standing(one, TEAM) == [(0, 100)]
+    database = open_database(f"{url}%20-cdefault_transaction_isolation%3Dserializable")
+
+    async def work(connection: AsyncConnection) -> object:
+        return await connection.scalar(text("SELECT current_setting('transaction_isolation')"))
+
+    assert await database.read(work) == "serializable"
+    assert await database.write(work) == "read committed"
+    await database.aclose()
 
 
 async def test_newer_tables_are_refused_with_a_sentence_which_is_logged_once(
