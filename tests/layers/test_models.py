@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -137,6 +138,40 @@ async def test_an_upload_passes_but_for_who_is_held_to_models() -> None:
     scope = http_scope("POST", "/v1/audio/transcriptions")
     assert (await Exchange(dict(scope), [b"x"]).run(Known(layer, HELD))).status == 403
     assert (await Exchange(dict(scope), [b"x"]).run(layer)).status == 200
+
+
+async def test_what_names_models_unread_is_closed_to_who_is_held_to_some() -> None:
+    layer = models(Responder(b"{}"))
+    scope = http_scope("POST", "/v1/batches")
+    assert (await Exchange(dict(scope), [b"{}"]).run(Known(layer, HELD))).status == 403
+    assert (await Exchange(dict(scope), [b"{}"]).run(layer)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"tools": [{"type": "image_generation", "model": "nope"}]}, 404),
+        ({"tools": [{"type": "image_generation", "model": "gpt-4o"}]}, 404),
+        ({"tools": [{"type": "image_generation", "model": "llama-3"}]}, 200),
+        ({"moderation": {"model": "nope"}}, 404),
+        ({"tools": [{"type": "function", "parameters": {"model": "nope"}}, "model", 5]}, 200),
+        ({"tools": "model", "input": '{"model": "nope"}'}, 200),
+    ],
+)
+async def test_models_that_a_call_has_below_its_own_are_judged_too(
+    body: dict[str, Any], status: int
+) -> None:
+    model = msgspec.structs.replace(LLAMA, capabilities=None)
+    layer = ModelsMiddleware(Responder(b"{}"), models=[model])
+    exchange = await json_request({"model": "llama-3", **body}, "/v1/responses").run(layer)
+    assert exchange.status == status
+
+
+async def test_a_name_that_escapes_hide_is_found() -> None:
+    layer = ModelsMiddleware(Responder(b"{}"), models=MODELS)
+    body = rb'{"model":"llama-3","tools":[{"mod\u0065l":"nope"}]}'
+    exchange = await Exchange(http_scope("POST", "/v1/responses"), [body]).run(layer)
+    assert exchange.status == 404
 
 
 async def listed(layer: ASGIApp, path: str = "/v1/models", query: bytes = b"") -> Exchange:

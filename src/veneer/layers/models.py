@@ -18,6 +18,7 @@ from veneer.call import MAX_BODY, Call, read_call
 from veneer.catalog.asking import asking
 from veneer.catalog.discovery import DEFAULT_REFRESH, Discovery
 from veneer.catalog.guards import refusal
+from veneer.catalog.hidden import hidden_models
 from veneer.catalog.model import KIND_OF, Model, Resolved
 from veneer.catalog.permission import is_permitted
 from veneer.client import Client
@@ -27,7 +28,7 @@ from veneer.errors import Error
 from veneer.facts import Principal
 from veneer.layer import Layer
 from veneer.layers._listing import Listing, unknown
-from veneer.operations import Body, Endpoint, endpoint_of
+from veneer.operations import Body, Endpoint, Operation, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
 from veneer.wire import splice
@@ -43,8 +44,8 @@ ANY = Model(id="*", listed=False)
 NO_MODEL = Error(Kind.MISSING_PARAMETER, "You must provide a model parameter.", param="model")
 UNREAD = Error(
     Kind.PERMISSION,
-    "The model of an upload is not read here, so a key that is held to models cannot make one.",
-    param="model",
+    "Which models this operation uses is not read here, so a key that is held to some of them "
+    "cannot ask for it.",
 )
 
 
@@ -101,12 +102,8 @@ class ModelsMiddleware(Layer):
         if endpoint is not None and endpoint.operation.name == "models":
             await self._list(endpoint, scope, receive, send)
             return
-        if endpoint is None or endpoint.operation.name not in KIND_OF:
-            await self.app(scope, receive, send)
-            return
-        if endpoint.operation.body is not Body.JSON:
-            principal = known.get(Principal)
-            held = principal is not None and principal.models is not None
+        if endpoint is None or not is_read(endpoint.operation):
+            held = endpoint is not None and is_held(known.get(Principal))
             await (UNREAD if held else self.app)(scope, receive, send)
             return
         call = known.get(Call) or await read_call(scope, receive, max_body=self._max_body)
@@ -119,7 +116,7 @@ class ModelsMiddleware(Layer):
     async def _list(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         principal = facts.get(scope, Principal)
         if self._any:
-            if principal is None or principal.models is None:
+            if not is_held(principal):
                 # The app's own list may say more than we would.
                 await self.app(scope, receive, send)
                 return
@@ -132,7 +129,7 @@ class ModelsMiddleware(Layer):
         principal = known.get(Principal)
         name = call.model or self._default
         if name is None:
-            held = principal is not None and principal.models is not None
+            held = is_held(principal)
             return NO_MODEL if held or call.operation.name not in UNNAMED else scope
         model = self._discovery.catalog.find(name)
         if model is None and self._discovers:
@@ -140,7 +137,7 @@ class ModelsMiddleware(Layer):
         if model is None or not is_permitted(principal, name, model):
             return unknown(name)
         client: Client = known[Client]
-        refused = refusal(model, call, client.kept)
+        refused = refusal(model, call, client.kept) or self._refusal(principal, client.kept)
         if refused is not None:
             return refused
         facts.put(scope, Resolved(name, model))
@@ -151,9 +148,28 @@ class ModelsMiddleware(Layer):
         body = splice.set_member(client.kept, (), "model", msgspec.json.encode(model.id))
         return client.replace_body(scope, body)
 
+    def _refusal(self, principal: Principal | None, body: bytes) -> Error | None:
+        """Return the error of a call that has another model do something that may not."""
+        for name in hidden_models(body):
+            model = self._discovery.catalog.find(name)
+            # Its name goes on as it is: an alias would mean nothing to the upstream.
+            if model is None or model.id != name or not is_permitted(principal, name, model):
+                return unknown(name)
+        return None
+
     def _name(self, scope: Scope, requested: str, model: Model) -> None:
         """Say which name the answer shows."""
         if self._show == "resolved":
             edits_of(scope).show_model(model.id)
         elif self._show == "requested" and requested != model.id:
             edits_of(scope).show_model(requested)
+
+
+def is_read(operation: Operation) -> bool:
+    """Whether the model of an operation's calls is read; uploads and batches may name any."""
+    return operation.name in KIND_OF and operation.body is Body.JSON
+
+
+def is_held(principal: Principal | None) -> bool:
+    """Whether a caller may use some models only."""
+    return principal is not None and principal.models is not None
