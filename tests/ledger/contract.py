@@ -389,3 +389,35 @@ async def test_a_settlement_whose_caller_is_cancelled_is_in_all_the_same(setting
 
     await asyncio.gather(asyncio.ensure_future(settle()), return_exceptions=True)
     await comes_to(setting.ledger, TEAM, (5, 0))
+
+
+async def test_a_hold_whose_caller_is_cancelled_as_it_is_told_holds_nothing(
+    setting: Setting,
+) -> None:
+    held = hold(1, TEAM)
+    told = asyncio.get_running_loop().create_future()
+
+    async def wait() -> None:
+        await setting.ledger.hold(held)
+        told.set_result(None)
+
+    task = asyncio.ensure_future(wait())
+    # Turn by turn, until the answer is there and the one who waits for it has not run yet.
+    async with asyncio.timeout(10):
+        while not told.done():
+            await asyncio.sleep(0)
+            waiter = getattr(task, "_fut_waiter", None)
+            if waiter is not None and waiter.done():
+                task.cancel()
+                break
+    await asyncio.gather(task, return_exceptions=True)
+    if told.done():
+        await setting.ledger.settle(end(held, 0))
+    await comes_to(setting.ledger, TEAM, (0, 0))
+
+
+@pytest.mark.parametrize("call", ["", "\ud83d", "é", "x" * 600])
+async def test_what_no_call_is_called_is_not_found_and_no_harm(setting: Setting, call: str) -> None:
+    held = hold(1, TEAM)
+    found, _ = await asyncio.gather(setting.ledger.find(call), setting.ledger.hold(held))
+    assert found is None

@@ -80,7 +80,7 @@ def opened(hold: Hold) -> tuple[object, ...]:
     # All at once: this is on the way of every call, and hardly ever is anything wrong.
     names = "".join(tags) if tags else ""
     if not _is_plain(f"{call}{request_id}{key}{team}{user}{operation}{model}{names}") or not call:
-        if not _is_plain(call) or not call:
+        if not is_id(call):
             raise ValueError(f"A call's id is of 1 to {LONGEST} printable ASCII characters.")
         request_id, key, team, user = _text(request_id), _text(key), _text(team), _text(user)
         operation, model = _text(operation) or "", _text(model)
@@ -171,6 +171,11 @@ def _counts(usage: Usage) -> tuple[object, ...]:
         return (*counts[:-1], int(usage.malformed))
     *whole, seconds, malformed = counts
     return (*(max(0, min(each, _LARGEST)) for each in whole), _finite(seconds), int(malformed))
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be the id of a call."""
+    return bool(text) and _is_plain(text)
 
 
 def _is_plain(text: str) -> bool:

@@ -11,12 +11,13 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from veneer.ledger._admitted import is_admitted
 from veneer.ledger._postgresql_owner import Ownership
 from veneer.ledger._postgresql_queue import Wanted
 from veneer.ledger._postgresql_rows import Rows
 from veneer.ledger._postgresql_sweep import Sweep
 from veneer.ledger._postgresql_writer import Writer
-from veneer.ledger.columns import LONGEST, closed, opened
+from veneer.ledger.columns import closed, is_id, opened
 from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 from veneer.stores.opening import open_database
@@ -90,7 +91,7 @@ class PostgresqlLedger:
         try:
             answer: tuple[Balance, ...] | Exhausted = await self._told(writer, wanted)
         except asyncio.CancelledError:
-            if _is_admitted(wanted.future):
+            if is_admitted(wanted.future):
                 writer.queue.release(hold)
             raise
         return answer
@@ -102,7 +103,7 @@ class PostgresqlLedger:
             opened(settlement.hold)
             if settlement.hold.call != settlement.call:
                 raise ValueError("A settlement and its hold are of one call.")
-        elif not _can_be(settlement.call):
+        elif not is_id(settlement.call):
             # There is no row of such a call.
             return
         writer = self._running()
@@ -125,7 +126,7 @@ class PostgresqlLedger:
 
     async def find(self, call: str, /) -> Entry | None:
         """Return the row of a call."""
-        if not _can_be(call):
+        if not is_id(call):
             return None
         found: Entry | None = await self._ask(lambda rows, connection: rows.find(connection, call))
         return found
@@ -199,14 +200,3 @@ class PostgresqlLedger:
         for room in crowd:
             if not room.done():
                 room.set_result(None)
-
-
-def _is_admitted(future: asyncio.Future[Any]) -> bool:
-    """Whether whoever is cancelled was told at the same time that it may go on."""
-    if not future.done() or future.cancelled() or future.exception() is not None:
-        return False
-    return isinstance(future.result(), tuple)
-
-
-def _can_be(call: str) -> bool:
-    return call.isascii() and call.isprintable() and 0 < len(call) <= LONGEST

@@ -12,12 +12,13 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
+from veneer.ledger._admitted import is_admitted
 from veneer.ledger._sqlite_group import Answer, Group, Wanted, released
 from veneer.ledger._sqlite_owner import Ownership
 from veneer.ledger._sqlite_rows import Rows
 from veneer.ledger._sqlite_tables import FORMAT
 from veneer.ledger._sqlite_writer import Writer
-from veneer.ledger.columns import closed, opened
+from veneer.ledger.columns import closed, is_id, opened
 from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 from veneer.stores.sqlite_file import absolute, open_file
@@ -100,7 +101,13 @@ class SqliteLedger:
             raise LedgerUnavailableError(f"{writer.left} settlements wait for the ledger's file")
         future: asyncio.Future[tuple[Balance, ...] | Exhausted] = group.loop.create_future()
         group.holds.append(Wanted(future, (hold, columns)))
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            # Cancelled in the turn in which it was told, nobody else knows.
+            if is_admitted(future):
+                self._give_back(hold)
+            raise
 
     async def settle(self, settlement: Settlement, /) -> None:
         """Close a row once; see `Ledger`."""
@@ -126,6 +133,8 @@ class SqliteLedger:
 
     async def find(self, call: str, /) -> Entry | None:
         """Return the row of a call."""
+        if not is_id(call):
+            return None
         found: Entry | None = await self._ask(lambda rows: rows.find(call))
         return found
 
@@ -219,14 +228,17 @@ class SqliteLedger:
                 else:
                     future.set_result(answer)
             elif wanted.held is not None and isinstance(answer, tuple):
-                end = released(wanted.held[0])
-                group, writer = self._collected()
-                writer.given += 1
-                group.settlements.append((end, closed(end)))
+                self._give_back(wanted.held[0])
         while self._waiting and _is_over(self._waiting[0]):
             self._waiting.popleft()
         if self._crowd and self._writer is not None and self._writer.left <= MAX_UNSETTLED:
             self._wake()
+
+    def _give_back(self, hold: Hold) -> None:
+        end = released(hold)
+        group, writer = self._collected()
+        writer.given += 1
+        group.settlements.append((end, closed(end)))
 
     def _wake(self) -> None:
         crowd, self._crowd = self._crowd, []
