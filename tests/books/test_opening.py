@@ -1,5 +1,6 @@
 """Books by URL: what is opened, and what is refused."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,10 +10,12 @@ import pytest
 from tests.books.ledgers import altering_postgresql
 from veneer.books.books import Books
 from veneer.books.opening import open_books
+from veneer.ledger._sqlite_tables import FORMAT
 from veneer.ledger.entry import Limit
 from veneer.ledger.ledger import LedgerUnavailableError
 from veneer.ledger.postgresql import PostgresqlLedger
 from veneer.ledger.sqlite import SqliteLedger
+from veneer.stores.sqlite_file import open_file
 
 
 async def refused(books: Books, sentence: str) -> None:
@@ -134,3 +137,47 @@ def test_a_url_that_cannot_be_is_refused(url: str, sentence: str) -> None:
 def test_a_timeout_is_positive(path: Path) -> None:
     with pytest.raises(ValueError, match="positive"):
         open_books(f"sqlite:///{path}", timeout=0)
+
+
+@pytest.fixture
+def slow(path: Path) -> Path:
+    """Give a ledger whose question takes a minute."""
+    with closing(open_file(path, FORMAT)) as connection:
+        connection.execute("DROP TABLE limits")
+        connection.execute(
+            "CREATE VIEW limits AS WITH RECURSIVE n (i) AS "
+            "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) "
+            "SELECT 'a' AS budget, '[]' AS partition, max(i) AS amount FROM n"
+        )
+    return path
+
+
+async def asked(books: Books) -> asyncio.Task[list[Limit]]:
+    task = asyncio.create_task(books.limits())
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    return task
+
+
+async def test_a_question_that_nobody_waits_for_any_more_ends(slow: Path) -> None:
+    books = open_books(f"sqlite:///{slow}", timeout=60.0)
+    task = await asked(books)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await books.aclose()
+
+
+async def test_books_are_closed_while_a_question_is_asked(slow: Path) -> None:
+    books = open_books(f"sqlite:///{slow}", timeout=60.0)
+    task = await asked(books)
+    await books.aclose()
+    with pytest.raises(LedgerUnavailableError, match="interrupted"):
+        await task
+
+
+async def test_a_question_that_takes_too_long_is_told_and_ends(slow: Path) -> None:
+    books = open_books(f"sqlite:///{slow}", timeout=0.2)
+    with pytest.raises(LedgerUnavailableError, match=r"not answered within 0\.2 s"):
+        await books.limits()
+    await books.aclose()

@@ -226,3 +226,18 @@ async def test_a_ledger_in_use_adds_up_whenever_it_is_looked_at(ledger: Kept) ->
     await going
     assert (await ledger.books.verify()).rows == 60
     assert seen
+
+
+async def test_an_open_call_of_a_process_that_lives_is_no_finding(path: Path) -> None:
+    """Its ledger shows that it lives, in real time."""
+    ledger = SqliteLedger(path, lease=0.3, timeout=20.0)
+
+    async def soon(_: float) -> None:
+        await asyncio.sleep(0.01)
+
+    books = SqlBooks(sqlite.database(path, 20.0), sqlite.layout(path), sleep=soon)
+    async with ledger.lifespan():
+        await made(ledger, [call("open", total=None), call("over")])
+        findings = await books.verify(lease=LEASE)
+    await books.aclose()
+    assert (findings.open, findings.found) == (1, 0)
