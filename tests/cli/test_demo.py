@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator
 
 import pytest
+from openai import OpenAI
 
 from tests.cli.programs import Connection, Program, get, program
 
@@ -39,11 +40,28 @@ def test_the_curl_command_of_the_greeting_works(demo: Program) -> None:
 
 
 def test_the_python_of_the_greeting_works(demo: Program) -> None:
-    code = snippet(demo.out, "    from openai", "Ctrl-C")
+    code = snippet(demo.out, "    from openai", "What calls have cost")
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=25, check=True
     )
     assert done.stdout.strip()
+
+
+def test_the_report_of_the_greeting_tells_what_calls_have_cost(demo: Program) -> None:
+    client = OpenAI(base_url=f"http://127.0.0.1:{demo.port}/v1", api_key=key_of(demo))
+    with client:
+        client.chat.completions.create(
+            model="veneer-demo-1", messages=[{"role": "user", "content": "Hello!"}]
+        )
+    command = snippet(demo.out, "    veneer usage", "Ctrl-C").split()[1:]
+    done = subprocess.run(
+        [sys.executable, "-m", "veneer", *command, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=True,
+    )
+    assert "veneer-demo-1" in done.stdout
 
 
 def key_of(demo: Program) -> str:

@@ -1,10 +1,7 @@
 """`veneer serve` with rate limits: real processes, real sockets, the unmodified `openai` client."""
 
 import contextlib
-import socket
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +9,11 @@ from typing import Any
 
 import openai
 import pytest
-import uvicorn
 from openai import OpenAI
 
 from tests.cli.programs import Program, program
-from veneer.demo import DEFAULT_MODELS, DemoServer
+from tests.cli.upstreams import demo_upstream
+from veneer.demo import DEFAULT_MODELS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; workers need fork")
 
@@ -45,16 +42,9 @@ partition = "all"
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
-    """Serve a demo server in a thread."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(DemoServer(), log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        server.should_exit = True
-        thread.join()
+    """Serve a demo model."""
+    with demo_upstream() as url:
+        yield url
 
 
 def serve(folder: Path, upstream: str, *, requests: int) -> tuple[str, ...]:

@@ -1,11 +1,17 @@
-"""A model server that answers when the test lets it, on a socket of its own."""
+"""Model servers: one that answers when the test lets it, and the demo."""
 
 import contextlib
 import re
 import select
 import socket
 import threading
+import time
+from collections.abc import Iterator
 from typing import Self
+
+import uvicorn
+
+from veneer.demo import DemoServer
 
 MODELS = b'{"object":"list","data":[]}'
 EVENT = b'data: {"choices":[]}\n\n'
@@ -104,3 +110,17 @@ def plain(body: bytes) -> bytes:
 def chunk(data: bytes) -> bytes:
     """Return data as one chunk (RFC 9112 §7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@contextlib.contextmanager
+def demo_upstream() -> Iterator[str]:
+    """Serve a demo model in a thread; give its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(DemoServer(), log_level="warning", lifespan="on"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        server.should_exit = True
+        thread.join()

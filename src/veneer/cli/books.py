@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from veneer.books.books import Books
 from veneer.books.opening import open_books
+from veneer.cli.embedded import with_ledger
 from veneer.config import load
 from veneer.config.store_url import read_store_url
 from veneer.ledger.ledger import LedgerUnavailableError
@@ -45,10 +46,12 @@ def _place(given: Namespace) -> tuple[str, str]:
     """Return the URL of the ledger, and the option that it comes from."""
     if given.ledger is not None:
         return read_store_url(given.ledger, "--ledger"), "--ledger"
-    ledger = load(Path(given.config)).cost.ledger if given.config else None
+    path = Path(given.config) if given.config else None
+    config = None if path is None else with_ledger(load(path), path.absolute().parent)
+    ledger = None if config is None else config.cost.ledger
     if ledger is None:
         raise ConfigurationError(
-            "no ledger is named: give --ledger sqlite:///file.db, or --config with a file whose "
-            "[cost] has a ledger."
+            "no ledger is named: give --ledger sqlite:///file.db, or --config with a file that has "
+            "[prices]."
         )
     return read_store_url(ledger, "[cost] ledger"), "[cost] ledger"

@@ -3,12 +3,15 @@
 import asyncio
 import os
 from argparse import Namespace
+from pathlib import Path
 from socket import socket
+from tempfile import TemporaryDirectory
 
 from veneer.auth.stored import StoredKeys
 from veneer.cli import logs, server
+from veneer.cli.embedded import with_ledger
 from veneer.cli.listen import base_url, listen
-from veneer.config import build, parse
+from veneer.config import Config, build, parse
 from veneer.demo import DEFAULT_MODELS, DemoServer
 from veneer.keys.issuer import Issuer, KeyFields
 from veneer.keys.peppers import MIN_LENGTH, Peppers
@@ -48,6 +51,10 @@ or with Python (pip install openai):
     )
     print(answer.choices[0].message.content)
 
+What calls have cost, while the demo runs:
+
+    veneer usage --by model --ledger {ledger}
+
 Ctrl-C stops it. Each call leaves a line here:
 """
 
@@ -58,12 +65,22 @@ def run(given: Namespace) -> int:
     # Dollars for a million tokens, so that answers have receipts.
     prices = {"version": "demo", "models": [{"model": "*", "input": "0.15", "output": "0.60"}]}
     config = parse({"prices": prices}, {"serve": flags})
+    with TemporaryDirectory(prefix="veneer-demo-") as folder:
+        return _serve(with_ledger(config, Path(folder)), given)
+
+
+def _serve(config: Config, given: Namespace) -> int:
     keys, key = _first_key()
     app = HealthMiddleware(build(config, DemoServer(event_interval=EVENT_INTERVAL), verifier=keys))
     listener = _listen(config.serve.host, given.port)
     logs.configure()
     print(
-        GREETING.format(url=base_url(listener), key=key, model=DEFAULT_MODELS[0].id),
+        GREETING.format(
+            url=base_url(listener),
+            key=key,
+            model=DEFAULT_MODELS[0].id,
+            ledger=config.cost.ledger,
+        ),
         flush=True,
     )
     return server.run(app, config, listener)

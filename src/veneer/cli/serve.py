@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from veneer.cli import logs, server
+from veneer.cli.embedded import with_ledger
 from veneer.cli.keys import auth_overrides
 from veneer.cli.listen import base_url, listen
 from veneer.cli.shared import shared_by_workers
@@ -72,4 +73,7 @@ def configuration(given: Namespace) -> Config:
         table: {key: value for key, value in options.items() if value is not None}
         for table, options in flags.items()
     }
-    return load(Path(given.config), overrides) if given.config else parse({}, overrides)
+    if not given.config:
+        return parse({}, overrides)
+    path = Path(given.config)
+    return with_ledger(load(path, overrides), path.absolute().parent)

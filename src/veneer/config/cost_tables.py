@@ -17,7 +17,8 @@ class CostTable(Table, frozen=True):
             description="Where each call is written: `sqlite:///file.db`, for all processes of "
             "this machine, over restarts, `postgresql://host/database`, for those of many, or "
             "`memory://`, which is gone with the process; as it is, or as `env:NAME` or "
-            "`file:PATH`. Left out: in memory, for one worker alone."
+            "`file:PATH`. Left out: `veneer-ledger.db` beside the configuration of `veneer serve`, "
+            "else in memory."
         ),
     ] = None
     receipts: Annotated[
