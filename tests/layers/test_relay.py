@@ -729,6 +729,12 @@ async def test_a_client_that_left_gets_no_answer() -> None:
     assert not probe.relayed.complete
 
 
+async def test_a_client_that_leaves_before_the_usage_has_not_had_the_whole_stream() -> None:
+    probe = stack(Script(*CHAT[:3], ClientDisconnectedError(), headers=SSE))
+    await call(stream=True).run(probe)
+    assert probe.relayed == Relayed(stream=True, observed=True, complete=False, events=3)
+
+
 async def test_messages_of_extensions_pass() -> None:
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.early_hint", "links": []})

@@ -146,7 +146,8 @@ class Answer:
             facts.put(self._scope, seen.usage)
         if self._asked.edits.answered is not None:
             facts.put(self._scope, self._asked.edits.answered)
-        whole = self.finished if stream is None else stream.complete and not stream.failed
+        ended = self.finished or (stream is not None and stream.done)
+        whole = ended and (stream is None or not stream.failed)
         facts.put(
             self._scope,
             Relayed(

@@ -76,7 +76,8 @@ def named(data: bytes, edits: Edits, path: tuple[str, ...] = ()) -> bytes:
     """Return an object of an answer with the model name to show, where it names one."""
     if edits.model is not None:
         with suppress(ValueError):
-            if splice.value(data, (*path, "model")) is not None:
+            said = splice.value(data, (*path, "model"))
+            if said is not None and said != edits.model:
                 return splice.replace(data, (*path, "model"), edits.model)
     return data
 

@@ -56,11 +56,12 @@ class StreamRelay:
         "_held",
         "_holds",
         "_last",
-        "_model",
+        "_names",
         "_operation",
         "_plain",
         "_previous",
         "_raw_usage",
+        "_shown",
         "_splitter",
         "_typed",
         "_withhold",
@@ -79,6 +80,10 @@ class StreamRelay:
         self._editing = withhold_usage or edits.usage_shown or edits.changes_body
         self._chunked = operation in CHUNKED
         self._typed = operation in TYPED
+        # The name to show, for as long as the upstream says another.
+        self._shown = edits.model
+        # What stands for the name in most chunks, and what is to stand in its place.
+        self._names: tuple[bytes, bytes] | None = None
         self._plain = self._chunked and edits.model is None
         # The finish chunk waits for the usage that it is to carry, or for being the last one; some
         # upstreams let another chunk follow it, which then waits in its place.
@@ -89,7 +94,6 @@ class StreamRelay:
             edits.images = 0
         self._splitter = sse.EventSplitter(limit)
         self._raw_usage: bytes | None = None
-        self._model: tuple[bytes, bytes] | None = None
         self._previous = self._last = b""
         self.usage: Usage | None = None
         self.events = 0
@@ -115,7 +119,7 @@ class StreamRelay:
             self.events += 1
             self.failed = False
             self._previous, self._last = self._last, chunk
-            return chunk
+            return chunk if self._names is None else self._renamed(chunk, self._names)
         if self._splitter.overflowed:
             return chunk
         events = self._splitter.feed(chunk)
@@ -211,8 +215,8 @@ class StreamRelay:
             return held + sse.replace_data(event, whole)
         if self._withhold and b'"usage"' in data:
             event = without_usage(event, data)
-        if self._edits.model is not None:
-            event = self._with_model(event, self._edits.model)
+        if self._shown is not None:
+            event = self._with_model(event, self._shown)
         self._finished = self._finished or (self._holds and has_finish(data))
         if self._finished and not self.failed:
             self._held = event
@@ -241,11 +245,10 @@ class StreamRelay:
         whole = edited(data, self._edits, self.usage, raw=self._raw_usage)
         return sse.replace_data(held, whole)
 
-    def _with_model(self, event: bytes, model: bytes) -> bytes:
-        """Show another model name; the member looks alike in most chunks, so it is found once."""
-        known = self._model
-        if known is not None and known[0] in event and event.count(b'"model"') == 1:
-            return event.replace(*known)
+    def _with_model(self, event: bytes, shown: bytes) -> bytes:
+        """Show another model name; the first chunk tells how the others write theirs."""
+        if self._names is not None:
+            return self._renamed(event, self._names)
         data = sse.data_of(event)
         try:
             span = splice.members(data, ("model",)).get("model")
@@ -255,9 +258,21 @@ class StreamRelay:
             return event
         start, end = span
         key = data.rfind(b'"model"', 0, start)
-        if key >= 0:
-            self._model = (data[key:end], data[key:start] + model)
-        return sse.replace_data(event, data[:start] + model + data[end:])
+        if data[start:end] == shown:
+            # Nothing is to be changed, in the chunks that follow no more than in this one.
+            self._shown = None
+        elif key >= 0:
+            self._names = (data[key:end], data[key:start] + shown)
+        self._plain = self._chunked and (self._shown is None or self._names is not None)
+        return sse.replace_data(event, data[:start] + shown + data[end:])
+
+    def _renamed(self, event: bytes, names: tuple[bytes, bytes]) -> bytes:
+        """Show another model name in an event; one that writes its own otherwise is walked."""
+        if event.count(b'"model"') == 1 and names[0] in event:
+            return event.replace(*names)
+        data = sse.data_of(event)
+        changed = named(data, self._edits)
+        return event if changed is data else sse.replace_data(event, changed)
 
 
 class _Said(msgspec.Struct):
