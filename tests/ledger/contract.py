@@ -421,3 +421,24 @@ async def test_what_no_call_is_called_is_not_found_and_no_harm(setting: Setting,
     held = hold(1, TEAM)
     found, _ = await asyncio.gather(setting.ledger.find(call), setting.ledger.hold(held))
     assert found is None
+
+
+@pytest.mark.parametrize("call", ["", "\ud83d", "é", "x" * 600])
+async def test_what_no_call_is_called_is_not_settled_and_no_harm(
+    setting: Setting, call: str
+) -> None:
+    held = hold(1, TEAM)
+    await setting.ledger.settle(Settlement(call=call, state="completed", at=2.0))
+    await setting.ledger.hold(held)
+    await setting.ledger.settle(end(held, 3))
+    await comes_to(setting.ledger, TEAM, (3, 0))
+
+
+async def test_a_settlement_with_the_hold_of_another_call_is_refused(setting: Setting) -> None:
+    held = hold(1, TEAM)
+    mixed = msgspec.structs.replace(end(hold(1, TEAM), 3), hold=held)
+    with pytest.raises(ValueError, match="of one call"):
+        await setting.ledger.settle(mixed)
+    await setting.ledger.hold(held)
+    await setting.ledger.settle(end(held, 3))
+    await comes_to(setting.ledger, TEAM, (3, 0))

@@ -16,9 +16,10 @@ from subprocess import PIPE, Popen
 from typing import Any
 
 from tests.ledger.contract import COUNTED, TEAM, admits, comes_to, end, hold
+from veneer.ledger._options import DEFAULT_LEASE
 from veneer.ledger.entry import Account, Exhausted
 from veneer.ledger.ledger import Ledger
-from veneer.ledger.sqlite import DEFAULT_LEASE, SqliteLedger
+from veneer.ledger.sqlite import SqliteLedger
 from veneer.store_urls import sqlite_file
 
 BUDGET = Account("budget", ("everybody",), 0, None, 10_000)

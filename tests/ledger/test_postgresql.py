@@ -25,7 +25,8 @@ from tests.ledger.contract import (
 )
 from tests.stores.databases import SERVER, postgresql_schema
 from veneer.ledger import postgresql as module
-from veneer.ledger._postgresql_queue import Answer, Queue
+from veneer.ledger._postgresql_queue import Queue
+from veneer.ledger._wanted import Answer
 from veneer.ledger.entry import Account, Balance, Exhausted, Limit, Moved
 from veneer.ledger.judging import limited
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError

@@ -1,6 +1,4 @@
-"""Limits that operators set: what can be one, and how it is written."""
-
-import msgspec
+"""Limits that operators set: what can be one."""
 
 from veneer.budgets.policy import MAX_NAME
 from veneer.ledger.columns import LONGEST
@@ -9,8 +7,6 @@ from veneer.ledger.entry import Limit
 # Picodollars: what can be said in a configuration is below.
 MOST = 10**24
 MOST_PARTS = 16
-
-_decode = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def check(limit: Limit) -> None:
@@ -29,14 +25,3 @@ def check(limit: Limit) -> None:
         raise ValueError(
             f"A partition has at most {MOST_PARTS} parts of {LONGEST} characters, none of them NUL."
         )
-
-
-def written(partition: tuple[str, ...]) -> str:
-    """Return a partition as ledgers write it, in UTF-8, which does not know lone surrogates."""
-    parts = [part.encode("utf-8", "replace").decode() for part in partition]
-    return msgspec.json.encode(parts).decode()
-
-
-def read(partition: str) -> tuple[str, ...]:
-    """Return a partition from how it is written."""
-    return _decode(partition)

@@ -26,6 +26,7 @@ from veneer.books.books import (
 )
 from veneer.books.tables import Layout
 from veneer.keys.store import StoreUnavailableError
+from veneer.ledger import naming
 from veneer.ledger.entry import Account, Balance, Limit
 from veneer.ledger.ledger import LedgerUnavailableError
 from veneer.stores.database import Database, Work
@@ -94,7 +95,7 @@ class SqlBooks:
             found = await connection.execute(query)
             return [
                 Balance(
-                    Account(budget, _limits.read(partition), starts, ends, amount),
+                    Account(budget, naming.read(partition), starts, ends, amount),
                     int(spent),
                     int(held),
                 )
@@ -110,7 +111,7 @@ class SqlBooks:
 
         async def work(connection: AsyncConnection) -> list[Limit]:
             return [
-                Limit(budget, _limits.read(partition), amount)
+                Limit(budget, naming.read(partition), amount)
                 for budget, partition, amount in await connection.execute(query)
             ]
 
@@ -121,7 +122,7 @@ class SqlBooks:
         _limits.check(limit)
         values = {
             "budget": limit.budget,
-            "partition": _limits.written(limit.partition),
+            "partition": naming.written(limit.partition),
             "amount": limit.amount,
         }
 
@@ -176,7 +177,7 @@ class SqlBooks:
 
     def _is_limit(self, budget: str, partition: tuple[str, ...]) -> ColumnElement[bool]:
         limits = self._layout.limits.c
-        return and_(limits.budget == budget, limits.partition == _limits.written(partition))
+        return and_(limits.budget == budget, limits.partition == naming.written(partition))
 
     async def _change(self, connection: AsyncConnection) -> None:
         """Have writers read limits anew; whoever else changes them waits until this is in."""

@@ -10,12 +10,12 @@ from veneer.ledger import _postgresql_tables as tables
 from veneer.ledger._postgresql_query import fetched
 from veneer.ledger.entry import Account, Balance
 from veneer.ledger.judging import Limits, limited
+from veneer.ledger.naming import clean, read, written
 
 # Holds' accounts whose ids are remembered.
 _REMEMBERED = 10_000
 
 _encode = msgspec.json.Encoder().encode
-_decode_partition = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -99,7 +99,7 @@ async def named(connection: AsyncConnection, keys: Sequence[int]) -> tuple[Accou
     """Return the accounts that have these ids."""
     found = await fetched(connection, tables.FIND_ACCOUNTS, list(keys))
     return tuple(
-        Account(budget, _decode_partition(partition), starts, ends, None)
+        Account(budget, read(partition), starts, ends, None)
         for budget, partition, starts, ends in found
     )
 
@@ -108,7 +108,7 @@ async def find_limits(connection: AsyncConnection) -> tuple[int, Limits]:
     """Return the limits that operators have set, after the revision that they are of."""
     found = await fetched(connection, tables.FIND_LIMITS)
     limits = {
-        (budget, _decode_partition(partition)): None if amount is None else int(amount)
+        (budget, read(partition)): None if amount is None else int(amount)
         for _, budget, partition, amount in found
         if budget is not None
     }
@@ -120,15 +120,9 @@ async def _ids(connection: AsyncConnection, digests: Iterable[str]) -> dict[str,
 
 
 def _name(account: Account) -> _Name:
-    partition = [_clean(part) for part in account.partition]
-    budget = _clean(account.budget).replace("\0", "")
-    return _Name(budget, _encode(partition).decode(), account.starts)
+    budget = clean(account.budget).replace("\0", "")
+    return _Name(budget, written(account.partition), account.starts)
 
 
 def _made(account: Account) -> dict[str, object]:
     return {**msgspec.structs.asdict(_name(account)), "ends": account.ends}
-
-
-def _clean(text: str) -> str:
-    """Return a text as UTF-8 has it, which does not know lone surrogates."""
-    return text.encode("utf-8", "replace").decode()

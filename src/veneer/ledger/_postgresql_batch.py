@@ -6,11 +6,8 @@ from types import MappingProxyType
 import msgspec
 
 from veneer.ledger._postgresql_accounts import Ids
-from veneer.ledger.entry import Account, Balance, Exhausted, Hold, Moved, Settlement
-
-# A hold or a settlement, with the values of its columns.
-Held = tuple[Hold, tuple[object, ...]]
-Settled = tuple[Settlement, tuple[object, ...]]
+from veneer.ledger._wanted import Held, Settled
+from veneer.ledger.entry import Account, Balance, Exhausted, Moved
 
 
 class StaleError(Exception):

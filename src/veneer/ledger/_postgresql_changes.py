@@ -7,13 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from veneer.ledger import _postgresql_tables as tables
 from veneer.ledger._postgresql_query import fetched
-from veneer.ledger.columns import CLOSED, OPENED, ended
-from veneer.ledger.entry import Settlement, State
+from veneer.ledger.columns import CLOSED, OPENED, unclosed
+from veneer.ledger.entry import State
 from veneer.ledger.judging import Judge
 
-# What the columns of an end are before it.
-_HELD = dict(zip(CLOSED, ended(Settlement(call="", state="held", at=0.0)), strict=True))
-_HELD["closed_at"] = None
+_UNCLOSED = unclosed()
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,7 +28,7 @@ class Changes:
     def hold(self, opened: tuple[object, ...], accounts: Sequence[int]) -> None:
         """Make a row that is held."""
         row = dict(zip(OPENED, opened, strict=True))
-        self._made.append({"owner": self._owner, "accounts": accounts, **_HELD, **row})
+        self._made.append({"owner": self._owner, "accounts": accounts, **_UNCLOSED, **row})
 
     def make(
         self, opened: tuple[object, ...], closed: tuple[object, ...], accounts: Sequence[int]

@@ -2,32 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from veneer.ledger._postgresql_batch import Batch, Held, Settled
-from veneer.ledger._postgresql_rows import Rows
+from veneer.ledger._ends import released
+from veneer.ledger._postgresql_batch import Batch
+from veneer.ledger._wanted import Answer, Settled, Wanted
 from veneer.ledger.columns import closed
 from veneer.ledger.entry import Hold, Settlement
 
 # Holds, and settlements, of one transaction.
 AT_ONCE = 512
-
-
-class Wanted(msgspec.Struct, eq=False):
-    """Something that somebody waits for: a hold, or else a question about the rows."""
-
-    future: asyncio.Future[Any]
-    held: Held | None = None
-    ask: Callable[[Rows, AsyncConnection], Awaitable[Any]] | None = None
-
-
-# Whoever waits, and what it is told: an exception is raised there.
-Answer = tuple[Wanted, Any]
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -66,7 +53,7 @@ class Queue:
 
     def release(self, hold: Hold) -> None:
         """Give back what nobody has."""
-        end = Settlement(call=hold.call, state="released", at=hold.at)
+        end = released(hold)
         self.settle(end, closed(end))
 
     def nudge(self) -> None:
@@ -105,13 +92,9 @@ class Queue:
         """Pass answers on; what nobody waits for any more is given back."""
         self._leave_out(wanted for wanted, _ in answers)
         for wanted, answer in answers:
-            if not wanted.future.done():
-                if isinstance(answer, Exception):
-                    wanted.future.set_exception(answer)
-                else:
-                    wanted.future.set_result(answer)
-            elif wanted.held is not None and isinstance(answer, tuple):
-                self.release(wanted.held[0])
+            hold = wanted.tell(answer)
+            if hold is not None:
+                self.release(hold)
 
     def waiting(self) -> list[Wanted]:
         """Return everybody who waits."""

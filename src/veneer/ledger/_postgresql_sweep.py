@@ -5,12 +5,12 @@ from collections.abc import Callable
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from veneer.ledger import _postgresql_tables as tables
+from veneer.ledger._ends import abandoned
 from veneer.ledger._postgresql_changes import Changes
 from veneer.ledger._postgresql_locks import found_row, locked
 from veneer.ledger._postgresql_owner import Ownership
 from veneer.ledger._postgresql_query import fetched
 from veneer.ledger.columns import ended
-from veneer.ledger.entry import Settlement
 from veneer.ledger.judging import Judge, Totals
 
 # Rows that one transaction closes.
@@ -42,16 +42,6 @@ class Sweep:
         for call, row in rows.items():
             total = row.amount if self._charges else 0
             judge.close(row, "abandoned", total)
-            changes.close(call, "held", ended(self._end(call, total)))
+            changes.close(call, "held", ended(abandoned(call, self._wall(), total)))
         await changes.write(connection, judge)
         return len(found) == SWEPT
-
-    def _end(self, call: str, total: int) -> Settlement:
-        return Settlement(
-            call=call,
-            state="abandoned",
-            at=self._wall(),
-            total=total,
-            parts={"held": total} if total else {},
-            estimated=total > 0,
-        )

@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from veneer.keys.store import StoreUnavailableError
 from veneer.ledger._postgresql_batch import StaleError
 from veneer.ledger._postgresql_query import fetched
-from veneer.ledger._postgresql_queue import Answer, Queue, Taken, Wanted
+from veneer.ledger._postgresql_queue import Queue, Taken
 from veneer.ledger._postgresql_rows import Rows
 from veneer.ledger._postgresql_sweep import Sweep
 from veneer.ledger._postgresql_tables import FIND_ENCODING, SCHEMA
+from veneer.ledger._wanted import Answer, Wanted
 from veneer.ledger.entry import Moved
 from veneer.ledger.ledger import LedgerUnavailableError
 from veneer.stores.database import Database

@@ -8,13 +8,13 @@ import msgspec
 from veneer.ledger import _sqlite_tables as tables
 from veneer.ledger.entry import Account, Balance
 from veneer.ledger.judging import Judge, Limits, Totals, limited
+from veneer.ledger.naming import clean, read, written
 
 # Holds' accounts whose ids are remembered, and accounts whose totals are.
 _REMEMBERED = 10_000
 
 _encode = msgspec.json.Encoder().encode
 _decode_totals = msgspec.json.Decoder(list[tuple[int, str, str]]).decode
-_decode_partition = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class Accounts:
         """Return the limits that operators have set."""
         found = self._connection.execute(tables.FIND_LIMITS)
         return {
-            (budget, _decode_partition(partition)): None if amount is None else int(amount)
+            (budget, read(partition)): None if amount is None else int(amount)
             for budget, partition, amount in found.fetchall()
         }
 
@@ -101,7 +101,7 @@ class Accounts:
         """Return the accounts of a row, which has their ids as JSON."""
         found = self._connection.execute(tables.FIND_ACCOUNTS, (keys,))
         return tuple(
-            Account(budget, _decode_partition(partition), starts, ends, None)
+            Account(budget, read(partition), starts, ends, None)
             for budget, partition, starts, ends in found.fetchall()
         )
 
@@ -115,10 +115,4 @@ class Accounts:
 
 
 def _key(account: Account) -> tuple[str, str, int]:
-    partition = [_clean(part) for part in account.partition]
-    return (_clean(account.budget), _encode(partition).decode(), account.starts)
-
-
-def _clean(text: str) -> str:
-    """Return a text as UTF-8 has it, which does not know lone surrogates."""
-    return text.encode("utf-8", "replace").decode()
+    return (clean(account.budget), written(account.partition), account.starts)

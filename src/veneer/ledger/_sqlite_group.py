@@ -2,23 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
-from veneer.ledger._sqlite_rows import Held, Rows, Settled
-from veneer.ledger.entry import Hold, Moved, Settlement
-
-# Whoever waits, and what it is told: an exception is raised there.
-Answer = tuple["Wanted", Any]
-
-
-class Wanted(msgspec.Struct, eq=False):
-    """Something that somebody waits for: a hold, or else a question about the rows."""
-
-    future: asyncio.Future[Any]
-    held: Held | None = None
-    ask: Callable[[Rows], Any] | None = None
+from veneer.ledger._wanted import Answer, Settled, Wanted
+from veneer.ledger.entry import Moved
 
 
 class Group(msgspec.Struct, eq=False):
@@ -31,7 +19,7 @@ class Group(msgspec.Struct, eq=False):
     questions: list[Wanted] = []
     settlements: list[Settled] = []
 
-
-def released(hold: Hold) -> Settlement:
-    """Return the end of a hold that nobody has."""
-    return Settlement(call=hold.call, state="released", at=hold.at)
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for any of it."""
+        return all(each.future.done() for each in self.holds + self.questions)

@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 
 from veneer.ledger import _sqlite_tables as tables
+from veneer.ledger._ends import abandoned
 from veneer.ledger._sqlite_accounts import Accounts, Resolved
 from veneer.ledger._sqlite_owner import Ownership
 from veneer.ledger._sqlite_row import FileRow, Found, decode_found, found_row, held_row
+from veneer.ledger._wanted import Held, Settled
 from veneer.ledger.columns import ended, entry, opened
-from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
+from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Moved
 from veneer.ledger.judging import NO_LIMITS, Judge, Limits
 from veneer.stores.sqlite_file import writing
 
@@ -20,10 +22,6 @@ from veneer.stores.sqlite_file import writing
 SWEPT = 256
 
 _encode = msgspec.json.Encoder().encode
-
-# A hold or a settlement, with the values of its columns.
-Held = tuple[Hold, tuple[object, ...]]
-Settled = tuple[Settlement, tuple[object, ...]]
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -231,15 +229,7 @@ class Rows:
         for (call, *_), row in zip(found, rows, strict=True):
             total = row.amount if self._charge_abandoned else 0
             judge.close(row, "abandoned", total)
-            end = Settlement(
-                call=call,
-                state="abandoned",
-                at=self._wall(),
-                total=total,
-                parts={"held": total} if total else {},
-                estimated=total > 0,
-            )
-            written.append((row.id, call, *ended(end)))
+            written.append((row.id, call, *ended(abandoned(call, self._wall(), total))))
         tables.CLOSE_ENTRIES.run(self._connection, written)
         self.has_more = len(found) == SWEPT
 

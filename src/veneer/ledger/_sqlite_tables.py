@@ -173,5 +173,10 @@ FIND_ACCOUNTS = (
     "JOIN accounts ON accounts.id = value ORDER BY key"
 )
 FIND_LIMITS = "SELECT budget, partition, amount FROM limits"
+FIND_OWNERS = "SELECT id, beats FROM owners WHERE id != ?"
+MAKE_OWNER = "INSERT INTO owners (token, name, beats, alive_until) VALUES (?, ?, 0, ?)"
+RENEW_OWNER = "UPDATE owners SET beats = beats + 1, alive_until = ? WHERE id = ?"
+REMOVE_OWNER = "DELETE FROM owners WHERE id = ?"
+RESIGN = "DELETE FROM owners WHERE id = ? AND token = ?"
 FIND_ACCOUNT = "SELECT id FROM accounts WHERE budget = ? AND partition = ? AND starts = ?"
 MAKE_ACCOUNT = "INSERT INTO accounts (budget, partition, starts, ends) VALUES (?, ?, ?, ?)"

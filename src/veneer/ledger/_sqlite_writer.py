@@ -12,8 +12,10 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic, sleep
 
-from veneer.ledger._sqlite_group import Answer, Group, Wanted, released
-from veneer.ledger._sqlite_rows import Rows, Settled
+from veneer.ledger._ends import released
+from veneer.ledger._sqlite_group import Group
+from veneer.ledger._sqlite_rows import Rows
+from veneer.ledger._wanted import Answer, Settled, Wanted
 from veneer.ledger.columns import closed
 from veneer.ledger.entry import Moved
 from veneer.ledger.ledger import LedgerUnavailableError
@@ -204,13 +206,12 @@ class Writer:
                 self._group.loop.call_soon_threadsafe(self._group.answered, answers, moved)
         except RuntimeError:
             # It is closed: nobody is there who could give back what he has.
-            admitted = [
-                each.held[0]
-                for each, answer in answers
-                if each.held is not None and isinstance(answer, tuple)
-            ]
-            self._settlements.extend((end, closed(end)) for end in map(released, admitted))
-            self._settled -= len(admitted)
+            for each, answer in answers:
+                hold = each.admitted(answer)
+                if hold is not None:
+                    end = released(hold)
+                    self._settlements.append((end, closed(end)))
+                    self._settled -= 1
 
     def _resign(self) -> None:
         """Give up what is held; where that cannot be, others will when the lease is over."""

@@ -107,6 +107,20 @@ def closed(settlement: Settlement) -> tuple[object, ...]:
     return ended(settlement)
 
 
+def settled(settlement: Settlement) -> tuple[object, ...] | None:
+    """Return what `closed` does, None where there is no row to close, nor one to be made.
+
+    Raises ValueError as `closed` does, and for a hold that cannot be or is of another call.
+    """
+    columns, hold = closed(settlement), settlement.hold
+    if hold is None:
+        return columns if is_id(settlement.call) else None
+    opened(hold)
+    if hold.call != settlement.call:
+        raise ValueError("A settlement and its hold are of one call.")
+    return columns
+
+
 def ended(settlement: Settlement) -> tuple[object, ...]:
     """Return the values of `CLOSED`, also for what the ledger itself has closed."""
     if not 0 <= settlement.total <= MOST:
@@ -155,6 +169,12 @@ def entry(row: tuple[object, ...], accounts: tuple[Account, ...]) -> Entry:
     end["parts"] = msgspec.json.decode(str(end["parts"]))
     end["usage"] = None if usage["input_tokens"] is None else usage
     return Entry(hold, msgspec.convert(end, Settlement, strict=False))
+
+
+def unclosed() -> dict[str, object]:
+    """Return the values of `CLOSED` that a row has before its end, by their columns."""
+    none = ended(Settlement(call="", state="held", at=0.0))
+    return {**dict(zip(CLOSED, none, strict=True)), "closed_at": None}
 
 
 def _parts(parts: Mapping[str, int]) -> str:

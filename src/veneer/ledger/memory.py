@@ -7,7 +7,8 @@ from time import time
 
 import msgspec
 
-from veneer.ledger.columns import closed, ended, entry, opened
+from veneer.ledger._ends import abandoned
+from veneer.ledger.columns import ended, entry, opened, settled, unclosed
 from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Limit, Settlement
 from veneer.ledger.judging import Judge, Row, Totals, limited
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
@@ -20,9 +21,7 @@ _Key = tuple[str, tuple[str, ...], int]
 _LOOKS = 2
 _GRACE = 86400.0
 
-
-# What the columns of an end are before it.
-_OPEN = ended(Settlement(call="", state="held", at=0.0))
+_UNCLOSED = tuple(unclosed().values())
 
 
 class _Kept(Row[_Key], kw_only=True):
@@ -77,7 +76,9 @@ class MemoryLedger:
 
     async def settle(self, settlement: Settlement, /) -> None:
         """Close a row once; see `Ledger`."""
-        columns = closed(settlement)
+        columns = settled(settlement)
+        if columns is None:
+            return
         row = self._rows.get(settlement.call)
         if row is None:
             if settlement.hold is None:
@@ -135,8 +136,7 @@ class MemoryLedger:
         return None if row is None else self._entry(row)
 
     def _entry(self, row: _Kept) -> Entry:
-        end = row.closed or _OPEN
-        return entry((*row.opened, *end), row.named)
+        return entry((*row.opened, *(row.closed or _UNCLOSED)), row.named)
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the context in which it can be used."""
@@ -156,7 +156,7 @@ class MemoryLedger:
         now = self._clock()
         for call, row in list(self._rows.items()):
             if row.closed is None:
-                end = Settlement(call=call, state="abandoned", at=now)
+                end = abandoned(call, now)
                 self._close(row, end, ended(end))
 
     def _close(self, row: _Kept, settlement: Settlement, columns: tuple[object, ...]) -> None:

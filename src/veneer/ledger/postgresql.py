@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -11,25 +10,25 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from veneer.ledger._admitted import is_admitted
+from veneer.ledger._crowd import Crowd
+from veneer.ledger._options import (
+    DEFAULT_DRAIN,
+    DEFAULT_LEASE,
+    DEFAULT_TIMEOUT,
+    MAX_UNSETTLED,
+    check_seconds,
+)
 from veneer.ledger._postgresql_owner import Ownership
-from veneer.ledger._postgresql_queue import Wanted
 from veneer.ledger._postgresql_rows import Rows
 from veneer.ledger._postgresql_sweep import Sweep
 from veneer.ledger._postgresql_writer import Writer
-from veneer.ledger.columns import closed, is_id, opened
+from veneer.ledger._wanted import Wanted
+from veneer.ledger.columns import is_id, opened, settled
 from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 from veneer.stores.opening import open_database
 
 logger = logging.getLogger("veneer.ledger")
-
-DEFAULT_LEASE = 30.0
-DEFAULT_TIMEOUT = 2.0
-DEFAULT_DRAIN = 10.0
-
-# Settlements that may wait; beyond, there are no new holds.
-MAX_UNSETTLED = 10_000
 
 
 class PostgresqlLedger:
@@ -64,9 +63,7 @@ class PostgresqlLedger:
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
     ) -> None:
-        for name, value in {"lease": lease, "timeout": timeout, "drain": drain}.items():
-            if not 0 < value < math.inf:
-                raise ValueError(f"A ledger's {name} is a positive number of seconds, not {value}.")
+        check_seconds(lease=lease, timeout=timeout, drain=drain)
         self._opening = partial(open_database, url, timeout=timeout)
         # Only to see that it can be: connections are of one process and one event loop.
         self._opening()
@@ -77,8 +74,7 @@ class PostgresqlLedger:
         self._sweep = partial(Sweep, charges=charge_abandoned, wall=wall)
         self._watchers: list[Watcher] = []
         self._writer: Writer | None = None
-        # Who waits for room.
-        self._crowd: list[asyncio.Future[None]] = []
+        self._crowd = Crowd()
         self._users = 0
 
     async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
@@ -91,27 +87,20 @@ class PostgresqlLedger:
         try:
             answer: tuple[Balance, ...] | Exhausted = await self._told(writer, wanted)
         except asyncio.CancelledError:
-            if is_admitted(wanted.future):
+            if wanted.was_admitted:
                 writer.queue.release(hold)
             raise
         return answer
 
     async def settle(self, settlement: Settlement, /) -> None:
         """Close a row once; see `Ledger`."""
-        columns = closed(settlement)
-        if settlement.hold is not None:
-            opened(settlement.hold)
-            if settlement.hold.call != settlement.call:
-                raise ValueError("A settlement and its hold are of one call.")
-        elif not is_id(settlement.call):
-            # There is no row of such a call.
+        columns = settled(settlement)
+        if columns is None:
             return
         writer = self._running()
         writer.queue.settle(settlement, columns)
         if writer.queue.left > MAX_UNSETTLED:
-            room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._crowd.append(room)
-            await room
+            await self._crowd.wait()
 
     def watch(self, watcher: Watcher, /) -> None:
         """Have settlements told; see `Ledger`."""
@@ -151,7 +140,7 @@ class PostgresqlLedger:
         # Started anew where its loop has ended before it could finish.
         writer, self._writer = self._running(), None
         await writer.stop(self._drain, self._timeout)
-        self._wake()
+        self._crowd.let_in()
         if writer.queue.left:
             logger.error("%d settlements are not in the ledger in PostgreSQL", writer.queue.left)
 
@@ -182,10 +171,10 @@ class PostgresqlLedger:
             owner = self._ownership()
             rows, sweep = self._rows(owner), self._sweep(owner)
             writer = self._writer = Writer(self._opening, rows, sweep, self._written)
-            self._crowd = []
+            self._crowd = Crowd()
         elif not writer.runs:
             writer.start()
-            self._crowd = []
+            self._crowd = Crowd()
         return writer
 
     def _written(self, moved: Sequence[Moved]) -> None:
@@ -193,10 +182,4 @@ class PostgresqlLedger:
             for watcher in self._watchers:
                 watcher(moved)
         if self._crowd and self._writer is not None and self._writer.queue.left <= MAX_UNSETTLED:
-            self._wake()
-
-    def _wake(self) -> None:
-        crowd, self._crowd = self._crowd, []
-        for room in crowd:
-            if not room.done():
-                room.set_result(None)
+            self._crowd.let_in()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,25 +11,27 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 
-from veneer.ledger._admitted import is_admitted
-from veneer.ledger._sqlite_group import Answer, Group, Wanted, released
+from veneer.ledger._crowd import Crowd
+from veneer.ledger._ends import released
+from veneer.ledger._options import (
+    DEFAULT_DRAIN,
+    DEFAULT_LEASE,
+    DEFAULT_TIMEOUT,
+    MAX_UNSETTLED,
+    check_seconds,
+)
+from veneer.ledger._sqlite_group import Group
 from veneer.ledger._sqlite_owner import Ownership
 from veneer.ledger._sqlite_rows import Rows
 from veneer.ledger._sqlite_tables import FORMAT
 from veneer.ledger._sqlite_writer import Writer
-from veneer.ledger.columns import closed, is_id, opened
+from veneer.ledger._wanted import Answer, Wanted
+from veneer.ledger.columns import closed, is_id, opened, settled
 from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 from veneer.stores.sqlite_file import absolute, open_file
 
 logger = logging.getLogger("veneer.ledger")
-
-DEFAULT_LEASE = 30.0
-DEFAULT_TIMEOUT = 2.0
-DEFAULT_DRAIN = 10.0
-
-# Settlements that may wait; beyond, there are no new holds.
-MAX_UNSETTLED = 10_000
 
 
 class SqliteLedger:
@@ -67,9 +68,7 @@ class SqliteLedger:
         clock: Callable[[], float] = monotonic,
         wall: Callable[[], float] = time,
     ) -> None:
-        for name, value in {"lease": lease, "timeout": timeout, "drain": drain}.items():
-            if not 0 < value < math.inf:
-                raise ValueError(f"A ledger's {name} is a positive number of seconds, not {value}.")
+        check_seconds(lease=lease, timeout=timeout, drain=drain)
         self._path = absolute(
             path, instead="for a ledger that lasts as long as the process, take the one in memory"
         )
@@ -90,7 +89,7 @@ class SqliteLedger:
         self._group: Group | None = None
         self._waiting: deque[Group] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._crowd: list[asyncio.Future[None]] = []
+        self._crowd = Crowd()
         self._users = 0
 
     async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
@@ -100,27 +99,25 @@ class SqliteLedger:
         if writer.left >= MAX_UNSETTLED:
             raise LedgerUnavailableError(f"{writer.left} settlements wait for the ledger's file")
         future: asyncio.Future[tuple[Balance, ...] | Exhausted] = group.loop.create_future()
-        group.holds.append(Wanted(future, (hold, columns)))
+        wanted = Wanted(future, (hold, columns))
+        group.holds.append(wanted)
         try:
             return await future
         except asyncio.CancelledError:
-            # Cancelled in the turn in which it was told, nobody else knows.
-            if is_admitted(future):
+            if wanted.was_admitted:
                 self._give_back(hold)
             raise
 
     async def settle(self, settlement: Settlement, /) -> None:
         """Close a row once; see `Ledger`."""
-        columns = closed(settlement)
-        if settlement.hold is not None:
-            opened(settlement.hold)
+        columns = settled(settlement)
+        if columns is None:
+            return
         group, writer = self._collected()
         writer.given += 1
         group.settlements.append((settlement, columns))
         if writer.left > MAX_UNSETTLED:
-            room: asyncio.Future[None] = group.loop.create_future()
-            self._crowd.append(room)
-            await room
+            await self._crowd.wait()
 
     def watch(self, watcher: Watcher, /) -> None:
         """Have settlements told; see `Ledger`."""
@@ -164,7 +161,7 @@ class SqliteLedger:
         writer.stop(self._drain, ended)
         # The thread is in nobody's way if it takes longer, for a disk that does not answer.
         await asyncio.wait((ended,), timeout=self._drain + self._timeout)
-        self._wake()
+        self._crowd.let_in()
         left = ended.result() if ended.done() else writer.left
         if left:
             logger.error("%d settlements are not in the ledger %s", left, self._path)
@@ -197,7 +194,7 @@ class SqliteLedger:
                 writer.submit(self._group)
             if self._loop is not loop:
                 # Nobody waits in the last one any more.
-                self._loop, self._timer, self._crowd = loop, None, []
+                self._loop, self._timer, self._crowd = loop, None, Crowd()
                 self._waiting.clear()
             group = Group(loop, self._answered, loop.time() + self._timeout)
             self._group = group
@@ -219,32 +216,20 @@ class SqliteLedger:
         if moved:
             for watcher in self._watchers:
                 watcher(moved)
-        loop = asyncio.get_running_loop()
         for wanted, answer in answers:
-            future = wanted.future
-            if future.get_loop() is loop and not future.done():
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
-            elif wanted.held is not None and isinstance(answer, tuple):
-                self._give_back(wanted.held[0])
-        while self._waiting and _is_over(self._waiting[0]):
+            hold = wanted.tell(answer)
+            if hold is not None:
+                self._give_back(hold)
+        while self._waiting and self._waiting[0].is_over:
             self._waiting.popleft()
         if self._crowd and self._writer is not None and self._writer.left <= MAX_UNSETTLED:
-            self._wake()
+            self._crowd.let_in()
 
     def _give_back(self, hold: Hold) -> None:
         end = released(hold)
         group, writer = self._collected()
         writer.given += 1
         group.settlements.append((end, closed(end)))
-
-    def _wake(self) -> None:
-        crowd, self._crowd = self._crowd, []
-        for room in crowd:
-            if not room.done():
-                room.set_result(None)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         """See to it that the first group's time ends."""
@@ -261,7 +246,3 @@ class SqliteLedger:
                     reason = f"the ledger's file has not answered within {self._timeout:g} s"
                     wanted.future.set_exception(LedgerUnavailableError(reason))
         self._arm(loop)
-
-
-def _is_over(group: Group) -> bool:
-    return all(each.future.done() for each in group.holds + group.questions)
