@@ -1,10 +1,8 @@
-"""Amounts and names on a terminal."""
+"""Amounts as people read them."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from veneer.cli.amounts import dollars, print_table, printable, shortened
+from veneer.cli.amounts import dollars
 from veneer.prices.money import DOLLAR
 
 
@@ -22,16 +20,3 @@ from veneer.prices.money import DOLLAR
 )
 def test_amounts_are_readable_dollars(amount: int, shown: str) -> None:
     assert dollars(amount) == shown
-
-
-@given(st.text())
-def test_no_terminal_obeys_a_name(text: str) -> None:
-    assert printable(text).isprintable()
-    assert len(shortened(text)) <= 40
-    if text.isprintable():
-        assert printable(text) == text
-
-
-def test_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table([["NAME", "N"], ["a", "1,000"], ["longer", ""]])
-    assert capsys.readouterr().out == "NAME        N\na       1,000\nlonger\n"

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from veneer.cli.keys_output import MAX_WIDTH, as_json, print_table, state_of
+from veneer.cli.keys_output import as_json, print_records, state_of
+from veneer.cli.terminal import MAX_WIDTH
 from veneer.keys.record import KeyRecord
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,12 +42,12 @@ def test_a_state_is_what_a_caller_would_meet(fields: dict[str, datetime], state:
 
 def test_no_digest_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "digest" not in as_json(record(), NOW)
-    print_table([record()], NOW)
+    print_records([record()], NOW)
     assert "ddd" not in capsys.readouterr().out
 
 
 def test_a_long_name_is_cut_and_lines_stay_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    print_table([record(name="n" * 200, team="t"), record(team="tt" * 200)], NOW)
+    print_records([record(name="n" * 200, team="t"), record(team="tt" * 200)], NOW)
     _, first, second = capsys.readouterr().out.splitlines()
     assert "n" * (MAX_WIDTH - 1) + "…" in first
     assert first.index(" write ") == second.index(" write ")

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,11 @@ import pytest
 from tests.books.ledgers import call
 from tests.cli.ledgers import ledger_of
 from veneer.cli import main
-from veneer.cli.usage import time_of
 from veneer.facts import Usage
 from veneer.prices.money import DOLLAR
-from veneer.wiring import ConfigurationError
 
 Run = Callable[..., str]
 DAY = 86400.0
-NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 USED = Usage(input_tokens=1234567, output_tokens=2, cached_input_tokens=3)
 CALLS = (
@@ -171,27 +167,3 @@ def test_a_number_of_lines_is_positive(limit: str, capsys: pytest.CaptureFixture
         main(["usage", "--limit", limit])
     assert left.value.code == 2
     assert "no number of lines" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("24h", "2026-03-09T12:00:00Z"),
-        ("1w", "2026-03-03T12:00:00Z"),
-        ("2026-03-01", "2026-03-01T00:00:00Z"),
-        ("2026-03-01 09:30", "2026-03-01T09:30:00Z"),
-        ("2026-03-01T09:30:00Z", "2026-03-01T09:30:00Z"),
-        ("2026-03-01T09:30:00-05:00", "2026-03-01T14:30:00Z"),
-    ],
-)
-def test_a_time_is_a_moment_or_a_span_that_is_past(text: str, expected: str) -> None:
-    assert time_of(text, NOW) == datetime.fromisoformat(expected).timestamp()
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "now", "7", "7y", "h", "-7d", "999999999w", "2026-13-01", "0001-01-01T00:00+23:00x"],
-)
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError):
-        time_of(text, NOW)

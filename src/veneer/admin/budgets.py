@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from datetime import UTC, datetime
 from functools import partial
 from typing import cast, get_args
 
@@ -21,6 +20,7 @@ from veneer.admin.documents import (
 from veneer.admin.inputs import read_count, read_object, read_query, shown
 from veneer.books.books import MOST_BALANCES, MOST_LINES, Books, By
 from veneer.books.overview import overview
+from veneer.books.times import seconds_of
 from veneer.budgets import notation
 from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.whose import COUNTED_BY, partition_of, whose
@@ -161,9 +161,8 @@ def _time(query: Mapping[str, str], name: str) -> float | None:
     if name not in query:
         return None
     try:
-        found = datetime.fromisoformat(query[name])
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
+        return seconds_of(query[name])
+    except ValueError:
         raise FieldError(
             name, f"{name} must be a date, or one with a time, such as 2026-01-31T09:00:00Z."
         ) from None

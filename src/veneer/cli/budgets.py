@@ -16,8 +16,9 @@ from veneer.books.overview import Line, Overview, overview
 from veneer.budgets import notation
 from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.whose import ALL, partition_of, whose
-from veneer.cli.amounts import dollars, print_table, printable, shortened
+from veneer.cli.amounts import dollars
 from veneer.cli.books import asked
+from veneer.cli.terminal import minute, print_table, printable, shortened
 from veneer.config import load
 from veneer.config.cost import build_policies
 from veneer.ledger.entry import Limit
@@ -158,7 +159,7 @@ def _signed(amount: int) -> str:
 
 def _end(line: Line) -> str:
     if line.ends is not None:
-        return f"{datetime.fromtimestamp(line.ends, UTC):%Y-%m-%d %H:%M}Z"
+        return minute(datetime.fromtimestamp(line.ends, UTC))
     return UNKNOWN if line.starts is None else "never"
 
 

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from veneer.cli.keys_fields import duration, fields_of
+from veneer.cli.keys_fields import fields_of
 from veneer.cli.keys_output import (
     as_json,
     print_json,
     print_record,
+    print_records,
     print_secret,
-    print_table,
 )
+from veneer.cli.times import duration
 from veneer.config import load, parse
 from veneer.config.auth import open_store, read_peppers
 from veneer.config.auth_tables import AuthTable
@@ -102,7 +103,7 @@ async def list_keys(given: Namespace, auth: AuthTable) -> None:
     if given.json:
         print_json([as_json(record, now) for record in records])
     elif records:
-        print_table(records, now)
+        print_records(records, now)
     else:
         print("There are no keys.", file=sys.stderr)
 

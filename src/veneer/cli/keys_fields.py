@@ -1,17 +1,13 @@
 """From what was given on the command line to the fields of a key."""
 
-import re
 from argparse import Namespace
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from veneer.cli.times import duration, moment
 from veneer.keys.issuer import KeyFields
 from veneer.wiring import ConfigurationError
-
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-
-_DURATION = re.compile(f"([0-9]{{1,9}})([{''.join(UNITS)}])").fullmatch
 
 
 def fields_of(given: Namespace, now: datetime) -> KeyFields:
@@ -35,32 +31,6 @@ def fields_of(given: Namespace, now: datetime) -> KeyFields:
     }
     scopes = _words(given.scopes)
     return KeyFields(**fields | ({} if scopes is None else {"scopes": frozenset(scopes)}))
-
-
-def moment(text: str) -> datetime:
-    """Return a time (RFC 3339, with its zone) in UTC; raises `ConfigurationError`."""
-    try:
-        found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
-            return found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ConfigurationError(
-        f"{text!r} is no time: give one with its zone, such as 2026-12-31T23:59:59Z."
-    )
-
-
-def duration(text: str) -> timedelta:
-    """Return a length of time, as `90d`; raises `ConfigurationError`."""
-    match = _DURATION(text)
-    try:
-        if match is not None:
-            return timedelta(**{UNITS[match[2]]: int(match[1])})
-    except OverflowError:
-        pass
-    raise ConfigurationError(
-        f"{text!r} is no length of time: give a whole number and its unit, such as 90d, 12h or 30m."
-    )
 
 
 def _end(given: Namespace, now: datetime) -> datetime | None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
+from veneer.cli.terminal import minute, print_table, shortened
 from veneer.keys.record import KeyRecord
 
 # What a program learns of a key; the digest is the store's own affair.
 HIDDEN_FIELDS = frozenset({"digest"})
 HEADINGS = ("ID", "KEY", "NAME", "TEAM", "SCOPES", "STATE", "EXPIRES", "LAST USED")
-MAX_WIDTH = 32
 
 
 def state_of(record: KeyRecord, now: datetime) -> str:
@@ -38,13 +38,9 @@ def print_json(document: Any) -> None:
     print(msgspec.json.encode(document).decode())
 
 
-def print_table(records: Sequence[KeyRecord], now: datetime) -> None:
+def print_records(records: Sequence[KeyRecord], now: datetime) -> None:
     """Print a line for each key, under headings."""
-    rows = [HEADINGS, *(_row(record, now) for record in records)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    print_table([HEADINGS, *(_row(record, now) for record in records)], left=len(HEADINGS))
 
 
 def print_record(record: KeyRecord, now: datetime) -> None:
@@ -88,8 +84,8 @@ def _row(record: KeyRecord, now: datetime) -> tuple[str, ...]:
     return (
         record.id,
         record.shown,
-        _cut(record.name),
-        _cut(record.team or "-"),
+        shortened(record.name),
+        shortened(record.team or "-"),
         _words(record.scopes),
         state_of(record, now),
         _time(record.expires_at) or "-",
@@ -104,8 +100,4 @@ def _words(given: Iterable[str] | None, *, otherwise: str = "") -> str:
 
 
 def _time(given: datetime | None) -> str:
-    return "" if given is None else f"{given:%Y-%m-%d %H:%M}Z"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_WIDTH else f"{text[: MAX_WIDTH - 1]}…"
+    return "" if given is None else minute(given)

@@ -6,9 +6,9 @@ from collections.abc import Awaitable
 import msgspec
 
 from veneer.books.books import Books, Findings
-from veneer.cli.amounts import printable
 from veneer.cli.books import asked
-from veneer.cli.keys_fields import duration
+from veneer.cli.terminal import printable
+from veneer.cli.times import duration
 from veneer.wiring import ConfigurationError
 
 # Seconds: a million calls take five or so.

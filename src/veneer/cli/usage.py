@@ -6,14 +6,14 @@ import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
+from veneer.admin.documents import AMOUNTS, usage_document
 from veneer.books.books import Books, By, UsageLine
 from veneer.books.grouping import added
-from veneer.cli.amounts import dollars, print_table, printable, shortened
+from veneer.cli.amounts import dollars
 from veneer.cli.books import asked
-from veneer.cli.keys_fields import duration
-from veneer.prices import money
+from veneer.cli.terminal import print_table, printable, shortened
+from veneer.cli.times import past
 from veneer.wiring import ConfigurationError
 
 # Seconds: a million calls take two or so.
@@ -36,7 +36,6 @@ COLUMNS = {
 OPTIONAL = frozenset(
     ["abandoned", "estimated", "open", "cached_input_tokens", "reasoning_tokens", "held"]
 )
-AMOUNTS = frozenset(["spent", "held"])
 
 # What spreadsheets take a formula for one by, also those of East Asia; see OWASP, CSV Injection.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -45,8 +44,8 @@ _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 def run(given: Namespace) -> int:
     """Print what calls came to; raises `ConfigurationError` where that cannot be found out."""
     now = datetime.now(UTC)
-    since = None if given.since is None else time_of(given.since, now)
-    until = None if given.until is None else time_of(given.until, now)
+    since = None if given.since is None else past(given.since, now)
+    until = None if given.until is None else past(given.until, now)
     if since is not None and until is not None and since >= until:
         raise ConfigurationError("--since is not before --until: nothing lies between.")
 
@@ -55,7 +54,7 @@ def run(given: Namespace) -> int:
 
     lines = asked(given, question, timeout=TIMEOUT)
     if given.json:
-        print(json.dumps([_document(line, given.by) for line in lines]))
+        print(json.dumps([usage_document(line, given.by) for line in lines]))
     elif given.csv:
         _print_csv(lines, given.by)
     elif lines:
@@ -65,37 +64,11 @@ def run(given: Namespace) -> int:
     return 0
 
 
-def time_of(text: str, now: datetime) -> float:
-    """Return a time, or one that a span has passed since, in seconds since the epoch.
-
-    Raises `ConfigurationError` for a text that is neither.
-    """
-    try:
-        if text[:1].isdigit() and text[-1:].isalpha() and text[-1:] not in ("Z", "z"):
-            return (now - duration(text)).timestamp()
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise ConfigurationError(
-            f"{text!r} is no time: give a date, as 2026-01-31, with a time, as "
-            "2026-01-31T09:00:00+01:00, or a span that is past, as 24h or 7d."
-        ) from None
-
-
-def _document(line: UsageLine, by: By) -> dict[str, Any]:
-    """Return a line for programs; amounts are exact dollars, as text."""
-    numbers: dict[str, Any] = {"groups": line.groups}
-    for name in UsageLine.__struct_fields__[2:]:
-        number = getattr(line, name)
-        numbers[name] = money.shown(number) if name in AMOUNTS else number
-    return {by: line.group, **numbers}
-
-
 def _print_csv(lines: Sequence[UsageLine], by: By) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_document(UsageLine(group=None), by))
+    writer.writerow(usage_document(UsageLine(group=None), by))
     for line in lines:
-        group, *numbers = _document(line, by).values()
+        group, *numbers = usage_document(line, by).values()
         writer.writerow([_cell(group or ""), *numbers])
 
 
@@ -111,7 +84,7 @@ def _print_lines(lines: Sequence[UsageLine], by: By) -> None:
     rows = [[by.upper(), *(COLUMNS[name] for name in shown)]]
     rows += [[_label(line, by), *_numbers(line, shown)] for line in lines]
     rows.append(["total", *_numbers(total, shown)])
-    print_table(rows)
+    print_table(rows, left=1)
 
 
 def _label(line: UsageLine, by: By) -> str:
