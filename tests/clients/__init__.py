@@ -1,0 +1,1 @@
+"""Unmodified clients of others against the stack, which they know by a base URL and a key alone."""
