@@ -17,18 +17,22 @@ class Edits:
     the name to show, as JSON, or None for what the upstream says. `in_usage` and `at_end` give
     members (`b'"a":1,"b":2'`, or nothing) for the usage object and for the last object of the
     answer: the whole body, or the last data event of a stream; they are called once, when usage is
-    known. `events` is how many a stream has had by then, None where the answer is no stream;
-    `answered`, what the upstream has said beside its usage. `images` is how many images have come,
-    if `images_wanted` asks for that, None where it cannot be seen. `error` says the error that a
-    stream ends with in other words: it gets the data of its event, the operation's name and how
-    many events went before, and returns the event.
+    known. `beside` gives members for the event that carries the last object of a stream of the
+    Responses API, to stand beside it, once `at_end` have been called. `failed` is whether that
+    object, or the body, tells of an error. `events` is how many a stream has had by then, None
+    where the answer is no stream; `answered`, what the upstream has said beside its usage. `images`
+    is how many images have come, if `images_wanted` asks for that, None where it cannot be seen.
+    `error` says the error that a stream ends with in other words: it gets the data of its event,
+    the operation's name and how many events went before, and returns the event.
     """
 
     __slots__ = (
         "answered",
         "at_end",
+        "beside",
         "error",
         "events",
+        "failed",
         "images",
         "images_wanted",
         "in_usage",
@@ -46,6 +50,8 @@ class Edits:
         self.error: Callable[[bytes, str, int], bytes] | None = None
         self.images: int | None = None
         self.images_wanted = False
+        self.failed = False
+        self.beside: Callable[[], bytes] | None = None
         self.in_usage: list[Callable[[Usage], bytes]] = []
         self.at_end: list[Callable[[Usage | None], bytes]] = []
 

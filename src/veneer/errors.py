@@ -1,11 +1,17 @@
 """Errors: what a layer answers when it refuses; an error is an ASGI app."""
 
+from collections.abc import Iterable, Mapping
+
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from veneer import facts
 from veneer.dialects import OPENAI, Dialect, Failure, Kind
-from veneer.facts import RequestId
+from veneer.facts import RequestId, Route
+
+Field = tuple[bytes, bytes]
+
+WAITS = frozenset([b"retry-after", b"retry-after-ms"])
 
 
 class BrokenResponseError(Exception):
@@ -17,15 +23,17 @@ class Error(msgspec.Struct, frozen=True):
 
     `message` is for the client: one sentence, nothing secret. `param` names the offending member of
     the request. `headers` are added to the response; `status` replaces the dialect's own where an
-    upstream's is to be kept. `retry` replaces the dialect's advice on trying again.
+    upstream's is to be kept. `retry` replaces the dialect's advice on trying again. `terms` are
+    what a dialect may word the message with.
     """
 
     kind: Kind
     message: str
     param: str | None = None
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: tuple[Field, ...] = ()
     status: int | None = None
     retry: bool | None = None
+    terms: Mapping[str, str] = {}
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the whole response: envelope, status, and advice on retrying."""
@@ -34,11 +42,13 @@ class Error(msgspec.Struct, frozen=True):
         headers = [
             (b"content-type", b"application/json; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),
-            *self.headers,
+            *(self.headers if failure.form.wait else without_waits(self.headers)),
         ]
         retry = failure.form.retry if self.retry is None else self.retry
         if retry is not None:
             headers.append((b"x-should-retry", b"true" if retry else b"false"))
+        if dialect.error_fields is not None:
+            headers += dialect.error_fields(failure)
         status = self.status or failure.form.status
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if scope["method"] == "HEAD":
@@ -62,8 +72,15 @@ class Error(msgspec.Struct, frozen=True):
             self.message,
             self.param,
             None if request_id is None else request_id.value,
+            terms=self.terms,
+            route=facts.get(scope, Route),
         )
         return dialect, failure
+
+
+def without_waits(headers: Iterable[Field]) -> list[Field]:
+    """Return fields without those that say after what time to try again."""
+    return [field for field in headers if field[0] not in WAITS]
 
 
 INTERNAL = Error(Kind.INTERNAL, "The server had an error while processing your request.")

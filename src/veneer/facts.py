@@ -8,6 +8,7 @@ the answer.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,7 +37,9 @@ class Principal(RequestFact, frozen=True, kw_only=True):
     `id` is the key's id or the token's subject. `team` pays, `user` acts. `scopes` are `read`,
     `write`, `full` and `admin`; `operations` (names) and `models` (patterns) narrow them, None for
     all. `limits` and `budgets` are the caller's own, in the configuration's notation. `attributes`
-    are whatever the verifier adds (claims of a token, fields of the host's user).
+    are whatever the verifier adds (claims of a token, fields of the host's user). `shown` is how
+    the key is recognised, `created_at` and `expires_at` (aware) since and until when it is one,
+    each None where that is not known, or never.
     """
 
     id: str
@@ -50,6 +53,9 @@ class Principal(RequestFact, frozen=True, kw_only=True):
     budgets: Mapping[str, str] = {}
     tags: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = {}
+    shown: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,9 @@ async def test_a_key_is_whoever_its_record_says() -> None:
         "tags": ("ci",),
     }
     token = await bench.key(**told)
+    stored = await bench.store.get("key_1")
+    assert stored is not None
+    told |= {name: getattr(stored, name) for name in ("shown", "created_at", "expires_at")}
     assert await bench.keys.verify(token) == Principal(id="key_1", **told)
 
 

@@ -41,7 +41,7 @@ def refused(
     """Return the refusal of a request that is held by one quota."""
     charge = Charge(counted, ("k",), cost)
     decision = Decision(standings=(standing(counted, remaining),), refused=(0,), wait=wait)
-    return refusal([charge], decision, model)
+    return refusal([charge], decision, model, "chat_completions_post")
 
 
 def header(error: Error, name: bytes) -> bytes | None:
@@ -60,6 +60,7 @@ def test_tokens_of_a_minute() -> None:
         "Rate limit reached for gpt-4o on tokens per minute: limit 30000, remaining 1000, "
         "requested 2000. Try again in 2.5s.",
         headers=((b"retry-after", b"3"), (b"retry-after-ms", b"2500")),
+        terms={"wait": "3", "endpoint": "chat_completions_post"},
     )
 
 

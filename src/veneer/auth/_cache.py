@@ -128,4 +128,7 @@ def principal_of(record: KeyRecord) -> Principal:
         limits=record.limits,
         budgets=record.budgets,
         tags=record.tags,
+        shown=record.shown,
+        created_at=record.created_at,
+        expires_at=record.expires_at,
     )

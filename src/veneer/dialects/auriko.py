@@ -17,7 +17,9 @@ from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
 from veneer.dialects.listings import auriko_model, auriko_models
 from veneer.dialects.openai import OPENAI
+from veneer.dialects.principals import auriko_me
 from veneer.dialects.rate_limits import auriko_fields
+from veneer.dialects.routing import auriko_metadata
 
 INVALID = "invalid_request_error"
 AUTHENTICATION = "authentication_error"
@@ -28,12 +30,22 @@ API = "api_error"
 
 VALUE = "invalid_parameter_value"
 
+# Whom a limit is of that a request ran into: ours, or that of whoever serves the model.
+SOURCE = b"x-rate-limit-source"
+
+# Auriko's client tries again after errors of these types, unless they have one of these codes.
+RETRIED = frozenset([LIMITED, API])
+FINAL = frozenset(["budget_exhausted", "insufficient_quota", "internal_error"])
+WORDING = "Rate limit exceeded. Retry after {wait} seconds."
+
 _REFUSED_KEY = Form(
     401,
     AUTHENTICATION,
     "invalid_api_key",
     message="Incorrect API key provided. Check it, or ask whoever issued it for a new one.",
 )
+
+_LIMITED = Form(429, LIMITED, "rate_limit_exceeded", wording=WORDING)
 
 FORMS: Mapping[Kind, Form] = MappingProxyType(
     {
@@ -75,9 +87,9 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
         Kind.BODY_TOO_LARGE: Form(413, INVALID, "payload_too_large"),
         Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "invalid_request"),
         Kind.UNPROCESSABLE: Form(422, INVALID, VALUE),
-        Kind.REQUESTS_LIMITED: Form(429, LIMITED, "rate_limit_exceeded"),
-        Kind.TOKENS_LIMITED: Form(429, LIMITED, "rate_limit_exceeded"),
-        Kind.CONCURRENCY_LIMITED: Form(429, LIMITED, "rate_limit_exceeded"),
+        Kind.REQUESTS_LIMITED: _LIMITED,
+        Kind.TOKENS_LIMITED: _LIMITED,
+        Kind.CONCURRENCY_LIMITED: _LIMITED,
         Kind.OVER_WHOLE_LIMIT: Form(429, LIMITED, "insufficient_quota", retry=False),
         Kind.LIMITS_UNAVAILABLE: Form(503, API, "service_unavailable"),
         Kind.BUDGET_EXHAUSTED: Form(429, LIMITED, "budget_exhausted", retry=False),
@@ -112,6 +124,22 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
 )
 
 
+def auriko_error_fields(failure: Failure) -> list[tuple[bytes, bytes]]:
+    """Return the fields that tell of an error: its type, whose it is, whether to try again."""
+    form = failure.form
+    again = form.type in RETRIED and form.code not in FINAL and form.retry is not False
+    fields = [
+        (b"x-error-type", form.type.encode()),
+        (b"x-error-retryable", b"true" if again else b"false"),
+    ]
+    route = failure.route
+    if route is not None:
+        fields.append((b"x-error-provider", route.target.encode("ascii", "replace")))
+    if form.type == LIMITED:
+        fields.append((SOURCE, b"gateway" if route is None else b"provider"))
+    return fields
+
+
 def auriko(*, docs: str | None = None) -> Dialect:
     """Return the dialect; `docs` is the address that `/` and an error's code are added to.
 
@@ -127,6 +155,8 @@ def auriko(*, docs: str | None = None) -> Dialect:
         }
         if docs is not None:
             said["doc_url"] = f"{docs}/{failure.form.code}"
+        if failure.route is not None:
+            said["provider"] = failure.route.target
         if failure.request_id is not None:
             said["request_id"] = failure.request_id
         return said
@@ -136,6 +166,10 @@ def auriko(*, docs: str | None = None) -> Dialect:
         name="auriko",
         forms=FORMS,
         keeps_foreign=False,
+        me=auriko_me,
+        shows_usage=True,
+        metadata=auriko_metadata,
+        error_fields=auriko_error_fields,
         body=body_of(members),
         event=event_of(members),
         rate_limit_fields=auriko_fields,
@@ -157,6 +191,7 @@ def auriko(*, docs: str | None = None) -> Dialect:
             "X-Budget-Exceeded-Period",
             "X-Budget-Exceeded-Scope",
             "X-Error-Type",
+            "X-Error-Provider",
             "X-Error-Retryable",
         ),
     )

@@ -22,6 +22,13 @@ BRAND = "Aurous"
 MAX_BRAND = 32
 VERSIONS = ("2026-05-15",)
 
+# What Aurous does not serve, of what is served by default.
+UNSERVED = ("images", "audio")
+# Codes with this word come with the status that the model server gave.
+PROVIDER = "provider_"
+# Aurous names what is asked for by its path and method.
+LIMITED_WORDING = "Rate limit exceeded for {endpoint}. Retry after {wait}s."
+
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
 
 INVALID = "invalid_request"
@@ -69,15 +76,15 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
         Kind.METHOD_NOT_ALLOWED: Form(405, INVALID, "method_not_allowed"),
         Kind.REQUEST_TIMEOUT: Form(408, INVALID, "request_timeout"),
         Kind.CONFLICT: Form(409, INVALID, "conflict"),
-        Kind.IDEMPOTENCY_IN_FLIGHT: Form(409, INVALID, "idempotency_key_in_use"),
+        Kind.IDEMPOTENCY_IN_FLIGHT: Form(409, INVALID, "idempotency_key_in_use", wait=False),
         Kind.IDEMPOTENCY_NOT_KEPT: Form(409, INVALID, "idempotency_key_in_use", retry=False),
         Kind.IDEMPOTENCY_MISMATCH: Form(409, INVALID, "idempotency_key_in_use", retry=False),
         Kind.IDEMPOTENCY_UNAVAILABLE: Form(503, SERVER, "idempotency_unavailable"),
         Kind.BODY_TOO_LARGE: Form(413, INVALID, "request_too_large"),
         Kind.UNSUPPORTED_MEDIA_TYPE: Form(415, INVALID, "unsupported_media_type"),
         Kind.UNPROCESSABLE: Form(422, INVALID, "invalid_format"),
-        Kind.REQUESTS_LIMITED: Form(429, LIMITED, "too_many_requests"),
-        Kind.TOKENS_LIMITED: Form(429, LIMITED, "tpm_rate_limit_exceeded"),
+        Kind.REQUESTS_LIMITED: Form(429, LIMITED, "too_many_requests", wording=LIMITED_WORDING),
+        Kind.TOKENS_LIMITED: Form(429, LIMITED, "tpm_rate_limit_exceeded", wording=LIMITED_WORDING),
         Kind.CONCURRENCY_LIMITED: Form(429, LIMITED, "concurrency_limit_exceeded"),
         Kind.OVER_WHOLE_LIMIT: Form(429, LIMITED, "tpm_rate_limit_exceeded", retry=False),
         Kind.LIMITS_UNAVAILABLE: Form(503, SERVER, "limits_unavailable"),
@@ -141,6 +148,8 @@ def aurous(
             said["doc_url"] = f"{docs}#{failure.form.code}"
         if failure.request_id is not None:
             said["request_id"] = failure.request_id
+        if failure.route is not None and PROVIDER in (failure.form.code or ""):
+            said["status"] = failure.route.status
         return said
 
     return msgspec.structs.replace(
@@ -153,11 +162,20 @@ def aurous(
         request_id_headers=(*OPENAI.request_id_headers, prefix + b"-request-id"),
         rate_limit_fields=aurous_fields,
         receipt=aurous_receipt,
-        cost_fields=aurous_cost_fields,
+        cost_fields=partial(aurous_cost_fields, prefix=prefix),
         balance=aurous_balance,
-        budget_fields=aurous_budget_fields,
+        budget_fields=partial(aurous_budget_fields, prefix=prefix),
         model=partial(aurous_model, prefix=prefix.decode()),
         versions=Versions(prefix + b"-version", tuple(versions)) if versions else None,
+        shows_usage=True,
+        idempotency_names=(
+            *OPENAI.idempotency_names,
+            f"{brand}-Idempotent-Key",
+            f"{brand}-Idempotency-Key",
+        ),
+        records_streams=False,
+        warns_in_streams=True,
+        unserved=UNSERVED,
         replayed=(prefix + b"-idempotent-replayed", b"true"),
         idempotency_status=prefix + b"-idempotency-status",
         exposed=(

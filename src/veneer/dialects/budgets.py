@@ -22,12 +22,14 @@ PERIODS = MappingProxyType({"day": b"daily", "week": b"weekly", "month": b"month
 SCOPES = MappingProxyType({"team": "workspace", "key": "api_key"})
 
 
-def aurous_budget_fields(standings: Sequence[BudgetStanding], credits_: Credits) -> Fields:
+def aurous_budget_fields(
+    standings: Sequence[BudgetStanding], credits_: Credits, prefix: bytes = b"aurous"
+) -> Fields:
     """Return the credits that are left of what is for all time, without what is held."""
     left = balance(standings)
     if left is None:
         return []
-    return [(b"aurous-credits-available", credits_.shown(left).encode())]
+    return [(prefix + b"-credits-available", credits_.shown(left).encode())]
 
 
 def auriko_budget_fields(standings: Sequence[BudgetStanding], _credits: Credits) -> Fields:

@@ -7,9 +7,12 @@ import msgspec
 
 from veneer.dialects.kinds import Kind
 from veneer.dialects.listings import Listed, openai_model, openai_models
-from veneer.facts import BudgetStanding, Cost, RequestFact, Standing, Usage
+from veneer.dialects.principals import openai_me
+from veneer.dialects.routing import Routing
+from veneer.facts import BudgetStanding, Cost, Principal, RequestFact, Route, Standing, Usage
 from veneer.prices.credits import Credits
 
+ErrorFields = Callable[["Failure"], list[tuple[bytes, bytes]]]
 BudgetFields = Callable[[Sequence[BudgetStanding], Credits], list[tuple[bytes, bytes]]]
 
 
@@ -18,7 +21,8 @@ class Form(msgspec.Struct, frozen=True):
 
     `retry` is what OpenAI's clients are told in `x-should-retry`; None leaves it to their own rule.
     `message` replaces what the layer that refuses would say, so that kinds which are told apart
-    inside look the same outside.
+    inside look the same outside. `wording` replaces it where the terms in its braces are known.
+    `wait` is whether clients are told after what time to try again, if that is known.
     """
 
     status: int
@@ -26,21 +30,31 @@ class Form(msgspec.Struct, frozen=True):
     code: str | None = None
     retry: bool | None = None
     message: str | None = None
+    wording: str | None = None
+    wait: bool = True
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One failure, ready to be rendered; `sequence` counts the events of its stream before it."""
+    """One failure, ready to be rendered; `sequence` counts the events of its stream before it.
+
+    `terms` are what its dialect may word it with; `route` is where the call went that failed.
+    """
 
     form: Form
     message: str
     param: str | None
     request_id: str | None
     sequence: int = 0
+    terms: Mapping[str, str] = {}
+    route: Route | None = None
 
     @property
     def said(self) -> str:
         """The message that the client gets: the form's own, else the one that was given."""
-        return self.message if self.form.message is None else self.form.message
+        form = self.form
+        if form.wording is not None and self.terms:
+            return form.wording.format_map(self.terms)
+        return self.message if form.message is None else form.message
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -71,11 +85,22 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     model as lists show it, from what is shown and the credit; `models` renders a list of them, with
     the version of the catalog and its age in seconds.
 
+    `me` renders the JSON document that a caller gets who asks who it is, from its principal and the
+    tightest of the limits on its requests.
+
+    `shows_usage` is whether streams tell their usage unasked. `metadata` gives the members that
+    tell how a call was routed, for the last object of its answer, and is None for an API that has
+    none. `error_fields` gives fields of a response that tell of its error.
+
+    `idempotency_names` are the fields that may hold a key; `records_streams` is whether a stream
+    under one is recorded, else it runs as if it had none, and begins with a chunk that says so if
+    it `warns_in_streams`. `replayed` is the field of an answer given before, `idempotency_status`
+    that which says why a key was not used.
+
     `version` is the API version field and value, if the API sends one, `versions` are those that a
-    client may choose from; `replayed` is the field of
-    an answer given before, `idempotency_status` that which says why a key was not used. `exposed`
-    names the fields that a browser may read. `keeps_foreign` is whether errors of upstreams, which
-    speak OpenAI's way, pass as they are; else they are said anew.
+    client may choose from. `unserved` names operations that this API has not, unless an operator
+    allows them. `exposed` names the fields that a browser may read. `keeps_foreign` is whether
+    errors of upstreams, which speak OpenAI's way, pass as they are; else they are said anew.
     """
 
     name: str
@@ -90,10 +115,18 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     budget_fields: BudgetFields | None = None
     model: Callable[[Listed, Credits], dict[str, Any]] = openai_model
     models: Callable[[list[dict[str, Any]], str, float], bytes] = openai_models
+    me: Callable[[Principal, Standing | None], bytes] = openai_me
+    shows_usage: bool = False
+    metadata: Callable[[Routing], bytes] | None = None
+    error_fields: ErrorFields | None = None
     version: tuple[bytes, bytes] | None = None
     versions: Versions | None = None
+    idempotency_names: Sequence[str] = ("Idempotency-Key",)
+    records_streams: bool = True
+    warns_in_streams: bool = False
     replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
     idempotency_status: bytes = b"idempotency-status"
+    unserved: Sequence[str] = ()
     exposed: Sequence[str] = ()
     keeps_foreign: bool = False
 

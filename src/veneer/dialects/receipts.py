@@ -65,12 +65,12 @@ def aurous_receipt(cost: Cost, usage: Usage, operation: str, credits_: Credits) 
     return b",".join(members)
 
 
-def aurous_cost_fields(cost: Cost, credits_: Credits) -> Fields:
+def aurous_cost_fields(cost: Cost, credits_: Credits, prefix: bytes = b"aurous") -> Fields:
     """Return the field of a response that tells its cost in credits.
 
     Of a receipt whose parts had to be rounded, the sum may differ from it in the last place.
     """
-    return [(b"aurous-credits-charged", credits_.shown(cost.total).encode())]
+    return [(prefix + b"-credits-charged", credits_.shown(cost.total).encode())]
 
 
 def usage_member(usage: Usage, operation: str, members: bytes) -> bytes:

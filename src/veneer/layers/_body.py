@@ -5,6 +5,7 @@ import msgspec
 from veneer.edits import Edits
 from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited
+from veneer.layers._stream import says_error
 from veneer.wire.answered import images_in, read_answered
 from veneer.wire.usage import read_usage, usage_in_body
 
@@ -70,6 +71,7 @@ class BodyRelay:
         if self._edits.images_wanted:
             self._edits.images = images_in(body)
         if self.observed and self._edits.changes_body:
+            self._edits.failed = b'"error"' in body and says_error(body)
             self.edited = True
             body = edited(body, self._edits, self.usage, raw=raw)
         return body

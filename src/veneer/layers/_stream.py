@@ -230,6 +230,7 @@ class StreamRelay:
             return event
         edits = self._edits
         edits.events = self.events
+        edits.failed = self.done and b"response.failed" in data and says_failed(data)
         changed = edited(data, edits, self.usage, path) if self.done else named(data, edits, path)
         return event if changed is data else sse.replace_data(event, changed)
 
@@ -285,8 +286,17 @@ _said = msgspec.json.Decoder(_Said)
 
 def says_error(data: bytes) -> bool:
     """Whether an event tells of an error, in the chunks' form or in that of the Responses API."""
-    try:
-        said = _said.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        return False
+    said = _read(data)
     return said.error is not None or said.type == "error"
+
+
+def says_failed(data: bytes) -> bool:
+    """Whether an event brings a response that has failed."""
+    return bool(_read(data).type == "response.failed")
+
+
+def _read(data: bytes) -> _Said:
+    try:
+        return _said.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return _Said()

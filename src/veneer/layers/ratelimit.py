@@ -36,6 +36,8 @@ from veneer.quotas.quota import REQUESTS, Charge
 from veneer.quotas.refusal import UNAVAILABLE, refusal
 from veneer.quotas.upstream_fields import combiner
 
+UNDERSCORES = str.maketrans("./", "__")
+
 
 class Ahead(RequestFact, frozen=True):
     """What a layer above has done for this one: taken all that it would, or `looked` at so many."""
@@ -147,7 +149,8 @@ class RateLimitMiddleware(Layer):
         try:
             if decision.refused:
                 model = call.model if isinstance(call, Call) else None
-                answer = refusal(bill.charges, decision, model)
+                asked = _endpoint(endpoint.operation.name, scope["method"])
+                answer = refusal(bill.charges, decision, model, asked)
             await answer(scope, receive, metered.send)
         finally:
             metered.settle()
@@ -202,3 +205,8 @@ class RateLimitMiddleware(Layer):
     def _stamp(self, scope: Scope, headers: Iterable[Field]) -> list[Field]:
         """Return the fields of a response with those that say how the quotas stand."""
         return self._combine(list(headers), quota_fields(scope))
+
+
+def _endpoint(operation: str, method: str) -> str:
+    """Name what was asked for as Aurous does: `chat_completions_post`."""
+    return f"{operation.strip('/')}_{method.lower()}".translate(UNDERSCORES)

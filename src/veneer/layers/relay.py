@@ -1,9 +1,9 @@
 """The relay: passes answers on as they come, reads their usage, applies the edits of other layers.
 
-Answers 502 for an upstream whose answer is not what was asked for (JSON for a stream, a stream for
-JSON, nothing at all), and ends a stream that breaks with one error event and a cut connection.
-Needs no facts; writes `Call`, `Usage`, `Answered` and `Relayed`. Stands innermost, right above the
-app.
+What a dialect tells of every call, such as how it was routed, is told here, too. Answers 502 for an
+upstream whose answer is not what was asked for (JSON for a stream, a stream for JSON, nothing at
+all), and ends a stream that breaks with one error event and a cut connection. Needs no facts;
+writes `Call`, `Usage`, `Answered` and `Relayed`. Stands innermost, right above the app.
 """
 
 import asyncio
@@ -11,14 +11,16 @@ import asyncio
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from veneer import facts
 from veneer.call import Call, read_call
 from veneer.client import Client, ClientDisconnectedError, client_of
-from veneer.dialects import Kind
+from veneer.dialects import Dialect, Kind
 from veneer.edits import Edits, edits_of
 from veneer.errors import INTERNAL, BrokenResponseError, Error
 from veneer.facts import Answered, Relayed, Usage
 from veneer.layer import Layer
 from veneer.layers._answer import Answer, Asked
+from veneer.layers._routed import telling
 from veneer.layers._stream import CHUNKED
 from veneer.operations import endpoint_of
 from veneer.wire import splice
@@ -68,6 +70,9 @@ class RelayMiddleware(Layer):
             await call(scope, receive, send)
             return
         edits = edits_of(scope)
+        dialect = facts.get(scope, Dialect)
+        if dialect is not None:
+            send = telling(dialect, scope, send, call, edits)
         inject = self._inject_usage and needs_usage(call, edits)
         below = observable(scope)
         if inject:

@@ -32,12 +32,15 @@ UNAVAILABLE = Error(
 )
 
 
-def refusal(charges: Sequence[Charge], decision: Decision, model: str | None) -> Error:
+def refusal(
+    charges: Sequence[Charge], decision: Decision, model: str | None, endpoint: str = ""
+) -> Error:
     """Return the error of a request that a decision refused.
 
-    It names the quota that will be the last to admit it. `retry-after` (whole seconds, at least 1)
-    and `retry-after-ms` are never too early; clients are told not to try again by themselves where
-    they would not wait so long, or where waiting is in vain.
+    It names the quota that will be the last to admit it; a dialect may name the `endpoint`.
+    `retry-after` (whole seconds, at least 1) and `retry-after-ms` are never too early; clients are
+    told not to try again by themselves where they would not wait so long, or where waiting is in
+    vain.
     """
     index = max(
         decision.refused, key=lambda index: _wait(charges[index], decision.standings[index])
@@ -48,16 +51,18 @@ def refusal(charges: Sequence[Charge], decision: Decision, model: str | None) ->
     if isinf(decision.wait):
         sentence = f"Request too large {subject}: {numbers}. Waiting does not help."
         return Error(Kind.OVER_WHOLE_LIMIT, sentence, retry=False)
+    seconds = max(1, ceil(decision.wait))
     milliseconds = max(1, ceil(decision.wait * 1000))
     again = duration(milliseconds / 1000).decode()
     return Error(
         KINDS[charge.quota.unit],
         f"Rate limit reached {subject}: {numbers}. Try again in {again}.",
         headers=(
-            (b"retry-after", b"%d" % max(1, ceil(milliseconds / 1000))),
+            (b"retry-after", b"%d" % seconds),
             (b"retry-after-ms", b"%d" % milliseconds),
         ),
         retry=False if decision.wait > LONGEST_WAIT else None,
+        terms={"wait": str(seconds), "endpoint": endpoint},
     )
 
 

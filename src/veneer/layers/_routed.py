@@ -1,0 +1,97 @@
+"""What a dialect tells of every call in its answer: its usage unasked, and how it was routed."""
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+from starlette.types import Message, Scope, Send
+
+from veneer import facts
+from veneer.call import Call
+from veneer.catalog.model import Resolved
+from veneer.dialects import Dialect
+from veneer.dialects.routing import Routing
+from veneer.edits import Edits
+from veneer.facts import Cost, Route, Usage
+
+# Calls whose answers tell how they were routed.
+ROUTED = frozenset(["chat.completions", "completions", "responses", "embeddings"])
+# Who answers where nobody says: the app below.
+PROVIDER = "upstream"
+
+
+def telling(dialect: Dialect, scope: Scope, send: Send, call: Call, edits: Edits) -> Send:
+    """Have an answer tell what its dialect tells of every call; return how it is to be sent."""
+    if call.operation.name not in ROUTED or scope["method"] != "POST":
+        return send
+    edits.usage_shown = edits.usage_shown or (dialect.shows_usage and call.stream)
+    if dialect.metadata is None:
+        return send
+    routed = Routed(scope, send, call, edits, dialect.metadata)
+    edits.at_end.append(routed.at_end)
+    edits.beside = routed.beside
+    return routed.send if call.stream else send
+
+
+class Routed:
+    """Tells how one call was routed; `write` says it in the dialect.
+
+    It has to stand below whoever works out the cost.
+    """
+
+    __slots__ = ("_call", "_edits", "_first", "_known", "_members", "_send", "_started", "_write")
+
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        call: Call,
+        edits: Edits,
+        write: Callable[[Routing], bytes],
+    ) -> None:
+        self._known = scope[facts.SCOPE_KEY]
+        self._send = send
+        self._call = call
+        self._edits = edits
+        self._write = write
+        self._started = perf_counter()
+        self._first: float | None = None
+        self._members = b""
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass a message on; it is no coroutine of its own, as most events only pass."""
+        if self._first is None and message.get("body"):
+            self._first = perf_counter() - self._started
+        return self._send(message)
+
+    def at_end(self, _usage: Usage | None) -> bytes:
+        """Return the members for the last object of the answer; nothing for one that failed."""
+        routing = None if self._edits.failed else self._routing()
+        self._members = b"" if routing is None else self._write(routing)
+        return self._members
+
+    def beside(self) -> bytes:
+        """Return the same once more."""
+        return self._members
+
+    def _routing(self) -> Routing | None:
+        """Return how the call was routed, None where nobody knows which model answered it."""
+        known, answered = self._known, self._edits.answered
+        route, resolved, cost = known.get(Route), known.get(Resolved), known.get(Cost)
+        model = self._call.model
+        if model is None:
+            model = None if answered is None else answered.model
+        if model is None:
+            return None
+        return Routing(
+            provider=PROVIDER if route is None else route.target,
+            model=model,
+            canonical=model if resolved is None else resolved.model.id,
+            cost=None if cost is None else cost.total,
+            first=self._until_first(),
+        )
+
+    def _until_first(self) -> float | None:
+        """Return the seconds until the first event; what is being told may be all of a stream."""
+        if not self._call.stream or self._first is not None:
+            return self._first
+        return perf_counter() - self._started
