@@ -1,4 +1,4 @@
-"""The way back of a call that is paid for: its receipt, and its settlement, once."""
+"""The way back of a call that is paid for, and its settlement, once."""
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -6,15 +6,12 @@ from time import perf_counter
 from starlette.types import Message, Scope, Send
 
 from veneer import facts
-from veneer.dialects import OPENAI, Dialect
-from veneer.dialects.receipts import usage_member
-from veneer.edits import Edits
-from veneer.facts import Answered, Cost, Relayed, Route, Usage
+from veneer.facts import Answered, Cost, Relayed, Route
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
+from veneer.layers._slip import Slip
 from veneer.layers._till import Held, Till
 from veneer.ledger.entry import Settlement
-from veneer.prices.credits import Credits
 from veneer.quotas.settlement import failed
 
 
@@ -50,7 +47,7 @@ class Billed:
         held: Held,
         till: Till,
         reckoning: Reckoning,
-        slip: "Slip | None",
+        slip: Slip | None,
         notice: Notice | None,
         clock: Callable[[], float],
     ) -> None:
@@ -136,43 +133,3 @@ class Billed:
             return None
         state = self._reckoning.state(self._status, ended=False)
         return self._reckoning.final(state, self._status)[0]
-
-
-class Slip:
-    """Writes the receipt of one call into its answer."""
-
-    __slots__ = ("_credits", "_dialect", "_operation", "_reckoning", "_scope")
-
-    def __init__(
-        self, scope: Scope, operation: str, reckoning: Reckoning, credits_: Credits
-    ) -> None:
-        self._scope = scope
-        self._dialect = facts.get(scope, Dialect) or OPENAI
-        self._operation = operation
-        self._reckoning = reckoning
-        self._credits = credits_
-
-    def attach(self, edits: Edits, *, stream: bool) -> None:
-        """Have the answer changed; a stream whose client did not ask for usage shows it, too."""
-        edits.usage_shown = edits.usage_shown or stream
-        edits.in_usage.append(self._in_usage)
-        edits.at_end.append(self._at_end)
-
-    def fields(self, cost: Cost) -> list[tuple[bytes, bytes]]:
-        """Return the fields of the response."""
-        return self._dialect.cost_fields(cost, self._credits)
-
-    def _in_usage(self, usage: Usage) -> bytes:
-        cost, counted = self._reckoning.by_usage(usage)
-        return self._receipt(cost, counted)
-
-    def _at_end(self, usage: Usage | None) -> bytes:
-        """Return a usage object of ours where the upstream gave none."""
-        if usage is not None:
-            return b""
-        cost, counted = self._reckoning.by_usage(None)
-        return usage_member(counted, self._operation, self._receipt(cost, counted))
-
-    def _receipt(self, cost: Cost, usage: Usage) -> bytes:
-        facts.put(self._scope, cost)
-        return self._dialect.receipt(cost, usage, self._operation, self._credits)

@@ -25,14 +25,15 @@ from veneer.budgets.thresholds import OnThreshold, Thresholds
 from veneer.call import Call, read_call
 from veneer.client import Client
 from veneer.dialects import OPENAI, Dialect
-from veneer.edits import edits_of
+from veneer.edits import Edits, edits_of
 from veneer.errors import Error
 from veneer.facts import Cost, Principal, RequestId, Usage
 from veneer.layer import Layer
-from veneer.layers._billed import Billed, Slip
+from veneer.layers._billed import Billed
 from veneer.layers._cutting import Cutting, cutting_of
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
+from veneer.layers._slip import Slip
 from veneer.layers._tariff import PRICED, Bill, Tariff
 from veneer.layers._till import MAX_SPOOL, Held, OnFailure, Till, call_id
 from veneer.ledger.entry import Exhausted, Hold
@@ -156,24 +157,8 @@ class CostMiddleware(Layer):
         if isinstance(held, Exhausted):
             await self._refusal(scope, held, bill)(scope, receive, send)
             return
-        edits = edits_of(scope)
-        edits.usage_wanted = True
-        edits.images_wanted = bill.need.images > 0
-        reckoning = Reckoning(scope, call, bill, edits)
-        slip = None
-        if self._receipts:
-            slip = Slip(scope, call.operation.name, reckoning, self._credits)
-            slip.attach(edits, stream=call.stream)
-        billed = Billed(
-            scope,
-            send,
-            held=held,
-            till=self._till,
-            reckoning=reckoning,
-            slip=slip,
-            notice=self._notice(scope, held),
-            clock=self._clock,
-        )
+        reckoning = Reckoning(scope, call, bill, _edits(scope, bill))
+        billed = self._billed(scope, send, call, reckoning, held)
         cutting = None
         if self._cuts:
             cutting = cutting_of(scope, billed.send, call=call, bill=bill, reckoning=reckoning)
@@ -194,6 +179,25 @@ class CostMiddleware(Layer):
         finally:
             await billed.settle()
         await cutting.close(scope, send)
+
+    def _billed(
+        self, scope: Scope, send: Send, call: Call, reckoning: Reckoning, held: Held
+    ) -> Billed:
+        """Return the way back of a call that is made."""
+        slip = None
+        if self._receipts:
+            slip = Slip(scope, call.operation.name, reckoning, self._credits)
+            slip.attach(edits_of(scope), stream=call.stream)
+        return Billed(
+            scope,
+            send,
+            held=held,
+            till=self._till,
+            reckoning=reckoning,
+            slip=slip,
+            notice=self._notice(scope, held),
+            clock=self._clock,
+        )
 
     def _hold(self, scope: Scope, call: Call, bill: Bill) -> Hold:
         known = scope[facts.SCOPE_KEY]
@@ -229,3 +233,11 @@ class CostMiddleware(Layer):
             return error
         fields = write([standing], self._credits)
         return msgspec.structs.replace(error, headers=(*error.headers, *fields))
+
+
+def _edits(scope: Scope, bill: Bill) -> Edits:
+    """Return the edits of an answer, of which is wanted what its price goes by."""
+    edits = edits_of(scope)
+    edits.usage_wanted = True
+    edits.images_wanted = bill.need.images > 0
+    return edits
