@@ -170,13 +170,21 @@ class Allowed:
     """Which operations are served: the default ones and those that an operator names.
 
     A name is an operation's (`"files"`) or a path below the base that is none of ours
-    (`"/rerank"`; a `/v1` in front makes no difference). `names` are the operations that pass, and
-    those paths; `stored`, whether Responses calls may refer to what is stored upstream. Raises
-    ValueError for a name that is neither.
+    (`"/rerank"`; a `/v1` in front makes no difference). Those in `deny` are not served although
+    others are by default; they may be families, too (`"images"` is all that begins so). `names` are
+    the operations that pass, and those paths; `stored`, whether Responses calls may refer to what
+    is stored upstream. Raises ValueError for a name that is neither, or that is both.
     """
 
-    def __init__(self, also: Iterable[str] = ()) -> None:
+    def __init__(self, also: Iterable[str] = (), deny: Iterable[str] = ()) -> None:
         names = {op.name for table in (FIXED, GROUPS) for op in table.values() if op.default}
+        also = list(also)
+        for name in deny:
+            denied = family(name)
+            both = sorted(denied.intersection(also))
+            if both:
+                raise ValueError(f"{both[0]!r} is both allowed and denied.")
+            names -= denied
         paths: dict[str, Operation] = {}
         for name in also:
             if name in NAMES:
@@ -209,7 +217,11 @@ class Allowed:
             )
         operation = endpoint.operation
         if operation.name not in self.names:
-            return Error(Kind.NOT_SERVED, f"The operation '{operation.name}' is not served here.")
+            served = ", ".join(sorted(self.names))
+            return Error(
+                Kind.NOT_SERVED,
+                f"The operation '{operation.name}' is not served here. What is: {served}.",
+            )
         method = scope["method"]
         # An upstream answers TRACE with its request, our own key and all (RFC 9110 §9.3.8).
         if method == "TRACE" or (operation.methods and method not in operation.methods):
@@ -220,6 +232,15 @@ class Allowed:
                 headers=((b"allow", allowed.encode()),),
             )
         return endpoint
+
+
+def family(name: str) -> frozenset[str]:
+    """Return the operation of this name, or all whose names begin so; ValueError for none."""
+    found = frozenset(known for known in NAMES if known == name or known.startswith(f"{name}."))
+    if not found:
+        raise ValueError(_unknown_name(name))
+    # What is stored of calls is an operation of its own, that nobody means by the calls.
+    return frozenset([name]) if name in found else found
 
 
 def _shown(path: str) -> str:

@@ -47,7 +47,8 @@ def test_auth_stands_below_errors_and_above_operations() -> None:
     stack = build(parse({"auth": {"keys": [{"id": "a", "secret": "env:KEY"}]}}), Responder())
     names = [type(part).__name__ for part in chain(stack)]
     place = names.index("AuthMiddleware")
-    assert (names[place - 1], names[place + 1]) == ("ErrorMiddleware", "OperationsMiddleware")
+    assert (names[place - 1], names[place + 1]) == ("ErrorMiddleware", "MeMiddleware")
+    assert names[place + 2] == "OperationsMiddleware"
 
 
 async def test_the_fields_of_a_static_key_are_its_principal_s() -> None:

@@ -13,7 +13,7 @@ from veneer.layers.idempotency import IdempotencyMiddleware
     ("options", "sentence"),
     [
         ({"share": "user"}, "share is 'user': give one of team, key, all."),
-        ({"streams": True}, "streams is True: give one of record, ignore."),
+        ({"streams": True}, "streams is True: give one of dialect, record, ignore."),
         ({"in_flight": "wait"}, "in_flight is 'wait': give one of follow, conflict."),
         ({"keep": ""}, "keep is '': give one of success, answers."),
         ({"oversized": None}, "oversized is None: give one of refuse, pass."),

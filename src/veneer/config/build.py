@@ -18,6 +18,7 @@ from veneer.config.catalog import build_catalog
 from veneer.config.cost import build_balance, build_cost
 from veneer.config.dialect import build_dialect
 from veneer.config.idempotency import build_idempotency
+from veneer.config.operations import denied
 from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
@@ -31,6 +32,8 @@ from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
 from veneer.layers.idempotency import IdempotencyMiddleware
 from veneer.layers.log import LogMiddleware
+from veneer.layers.me import PATH as ME
+from veneer.layers.me import MeMiddleware
 from veneer.layers.models import ModelsMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.ratelimit import RateLimitMiddleware
@@ -135,16 +138,23 @@ def _counting(config: Config, cost: Costing, *, has_keys: bool) -> Iterator[Midd
     above, below = build_rate_limits(
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
-    keys = build_idempotency(config.idempotency, has_keys=has_keys, several=several)
+    dialect = build_dialect(config.dialect)
+    keys = build_idempotency(config.idempotency, dialect, has_keys=has_keys, several=several)
     catalog = build_catalog(config.catalog, has_keys=has_keys)
     balance = build_balance(cost)
+    # An upstream may have an answer of its own.
+    tells_me = has_keys and ME not in allow
     if above is not None:
-        # To ask for the balance is a request, too.
-        counted = allow if balance is None else [*allow, BALANCE]
+        # To ask for the balance, or who one is, is a request, too.
+        asked = [*([ME] if tells_me else []), *([] if balance is None else [BALANCE])]
+        counted = [*allow, *asked]
         yield _layer("ratelimit", RateLimitMiddleware, **above, allow=counted, max_body=max_body)
     if balance is not None:
         yield _layer("budgets", BalanceMiddleware, **balance)
-    yield _layer("operations", OperationsMiddleware, allow=allow, max_body=max_body)
+    if tells_me:
+        yield _layer("budgets", MeMiddleware, **(balance or {}))
+    deny = denied(config.operations, dialect)
+    yield _layer("operations", OperationsMiddleware, allow=allow, deny=deny, max_body=max_body)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
     if catalog is not None:

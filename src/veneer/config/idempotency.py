@@ -6,6 +6,7 @@ import msgspec
 
 from veneer.config.idempotency_tables import IdempotencyTable
 from veneer.config.store_url import read_store_url
+from veneer.dialects import Dialect
 from veneer.idempotency.opening import open_recording_store
 from veneer.idempotency.store import RecordingStore
 from veneer.store_urls import REDIS
@@ -15,18 +16,21 @@ MEMORY = "memory://"
 
 
 def build_idempotency(
-    table: IdempotencyTable, *, has_keys: bool, several: bool
+    table: IdempotencyTable, dialect: Dialect, *, has_keys: bool, several: bool
 ) -> dict[str, Any] | None:
     """Return the options of the layer, None if there is to be none; its store is opened when used.
 
-    `has_keys` is whether callers have keys of their own, `several` whether more than one process
-    serves. Raises `ConfigurationError` that names the table where a value cannot be used.
+    `dialect` is the API's way of speaking, `has_keys` is whether callers have keys of their own,
+    `several` whether more than one process serves. Raises `ConfigurationError` that names the table
+    where a value cannot be used.
     """
     if not table.enabled:
         return None
     options = msgspec.structs.asdict(table)
     for name in ("enabled", "timeout", "max_total"):
         del options[name]
+    if table.names is None:
+        options["names"] = dialect.idempotency_names
     if not has_keys:
         options["share"] = "all"
     return {**options, "store": _store(table, several=several)}

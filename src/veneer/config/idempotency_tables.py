@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from veneer.config.table import STORE, Count, Name, Seconds, Table
@@ -22,17 +21,23 @@ class IdempotencyTable(Table, frozen=True):
         ),
     ] = None
     names: Annotated[
-        Annotated[list[Name], Meta(min_length=1)],
-        Meta(description="Header fields that may hold a key."),
-    ] = msgspec.field(default_factory=lambda: ["Idempotency-Key"])
+        Annotated[list[Name], Meta(min_length=1)] | None,
+        Meta(
+            description="Header fields that may hold a key; left out: `Idempotency-Key`, and the "
+            "others that the dialect has."
+        ),
+    ] = None
     share: Annotated[
         Literal["team", "key"],
         Meta(description="Among whom a key is the same: a team, or one API key's calls."),
     ] = "team"
     streams: Annotated[
-        Literal["record", "ignore"],
-        Meta(description="Streams are recorded and replayed, or run as if they had no key."),
-    ] = "record"
+        Literal["dialect", "record", "ignore"],
+        Meta(
+            description="Streams are recorded and replayed, or run as if they had no key, or "
+            "whichever the dialect has: `aurous` ignores their keys."
+        ),
+    ] = "dialect"
     in_flight: Annotated[
         Literal["follow", "conflict"],
         Meta(

@@ -220,6 +220,14 @@ class OperationsTable(Table, frozen=True):
             "share."
         ),
     ] = msgspec.field(default_factory=list)
+    deny: Annotated[
+        list[str] | None,
+        Meta(
+            description="Operations that are not served although others are by default, such as "
+            '`["images.edits"]`, or all that begin so, as `["audio"]`. Left out: those that the '
+            "dialect has not, but for what is allowed: `aurous` has no images and no audio."
+        ),
+    ] = None
     max_body: Annotated[Count, Meta(description="Bytes that a JSON body may have, else 413.")] = (
         MAX_BODY
     )

@@ -7,7 +7,7 @@ from veneer.dialects import Kind
 from veneer.errors import Error
 
 # In characters, without the quotes.
-MAX_KEY = 255
+MAX_KEY = 256
 
 # A String of structured fields (RFC 9651 §3.3.3). Each character is matched in one way only, so
 # that no text takes long.
@@ -23,7 +23,7 @@ def read_key(values: Sequence[bytes]) -> str | Error:
 
     `values` are those of all fields that may hold one. There has to be one: bare, of visible ASCII
     without comma and quote, or quoted as a String of RFC 9651, which may have blanks. Both forms of
-    a key are the same key. It has 1 to 255 characters.
+    a key are the same key. It has 1 to 256 characters.
     """
     if len(values) != 1:
         return _invalid(f"must be given once, not {len(values)} times.")
@@ -34,9 +34,10 @@ def read_key(values: Sequence[bytes]) -> str | Error:
             'quotes, with \\" for one inside.'
         )
     if not text:
-        return _invalid("is empty.")
+        return _invalid("is empty.", Kind.OUT_OF_RANGE)
     if len(text) > MAX_KEY:
-        return _invalid(f"has {len(text)} characters; the most is {MAX_KEY}.")
+        most = f"has {len(text)} characters; the most is {MAX_KEY}."
+        return _invalid(most, Kind.OUT_OF_RANGE)
     return text.decode("ascii")
 
 
@@ -48,5 +49,5 @@ def _unquoted(value: bytes) -> bytes | None:
     return value if _BARE.fullmatch(value) else None
 
 
-def _invalid(what: str) -> Error:
-    return Error(Kind.INVALID_VALUE, f"The Idempotency-Key {what}")
+def _invalid(what: str, kind: Kind = Kind.INVALID_VALUE) -> Error:
+    return Error(kind, f"The Idempotency-Key {what}")

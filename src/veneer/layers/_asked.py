@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope
 from veneer import facts
 from veneer.call import read_call
 from veneer.client import BodyTimeoutError, BodyTooLargeError, client_of
-from veneer.dialects import Kind
+from veneer.dialects import OPENAI, Dialect, Kind
 from veneer.errors import BODY_LATE, Error
 from veneer.facts import Principal
 from veneer.idempotency.fingerprint import fingerprint_of
@@ -49,7 +49,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     share: Literal["team", "key", "all"]
-    streams: Literal["record", "ignore"]
+    streams: Literal["dialect", "record", "ignore"]
     max_request: int
     oversized: Literal["refuse", "pass"]
 
@@ -84,7 +84,7 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
             call = await read_call(scope, receive)
             if isinstance(call, Error):
                 return call
-            if call.stream and self.streams == "ignore":
+            if call.stream and not self._records_streams(scope):
                 return IGNORED_STREAMING
         try:
             return Whole(await client_of(scope, receive).body(self.max_request))
@@ -92,6 +92,11 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True):
             return BODY_LATE
         except BodyTooLargeError:
             return TOO_LARGE if self.oversized == "pass" else _too_large(self.max_request)
+
+    def _records_streams(self, scope: Scope) -> bool:
+        if self.streams == "dialect":
+            return (facts.get(scope, Dialect) or OPENAI).records_streams
+        return self.streams == "record"
 
     def _tenant(self, scope: Scope) -> tuple[str, str] | None:
         """Return among whom a key is the same; None where that is not known."""

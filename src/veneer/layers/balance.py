@@ -13,9 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
-from veneer.auth.peers import Peers
-from veneer.budgets.accounts import Accounts
 from veneer.budgets.policy import BudgetPolicy
+from veneer.budgets.told import Told
 from veneer.dialects import OPENAI, Dialect, Kind
 from veneer.errors import Error
 from veneer.layer import Layer
@@ -24,9 +23,6 @@ from veneer.operations import path_below_base
 from veneer.prices.credits import Credits
 
 PATH = "/balance"
-# What budgets may go by of which a request is known that makes no call.
-KNOWN = frozenset({"key", "team", "user", "tag", "peer", "all"})
-
 METHOD_NOT_ALLOWED = Error(
     Kind.METHOD_NOT_ALLOWED,
     "This path answers GET and HEAD.",
@@ -68,14 +64,12 @@ class BalanceMiddleware(Layer):
                 f"The path of the balance is {path!r}: give one such as '/balance', of letters, "
                 "digits, '.', '_', '~' and '-', without a slash at its end."
             )
-        known = [policy for policy in budgets if _is_known(policy)]
-        self._accounts = Accounts(known, peers=Peers(trusted_proxies))
-        self.reads = self._accounts.reads
+        self._told = Told(ledger, budgets, trusted_proxies=trusted_proxies, clock=clock)
+        self.reads = self._told.reads
         super().__init__(app)
         self._ledger = ledger
         self._credits = Credits() if credits is None else credits
         self._path = path.removeprefix("/")
-        self._clock = clock
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the ledger's own lifespan."""
@@ -91,13 +85,11 @@ class BalanceMiddleware(Layer):
             await self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        accounts = self._accounts.accounts_for(scope, self._clock())
         try:
-            balances = await self._ledger.balances(accounts)
+            standings = await self._told.standings(scope)
         except LedgerUnavailableError:
             await UNAVAILABLE(scope, receive, send)
             return
-        standings = [self._accounts.standing(balance) for balance in balances]
         dialect = facts.get(scope, Dialect) or OPENAI
         body = dialect.balance(standings, self._credits)
         headers = [
@@ -109,10 +101,3 @@ class BalanceMiddleware(Layer):
         if scope["method"] == "HEAD":
             body = b""
         await send({"type": "http.response.body", "body": body})
-
-
-def _is_known(policy: BudgetPolicy) -> bool:
-    by = policy.partition
-    if callable(by):
-        return False
-    return KNOWN.issuperset([by] if isinstance(by, str) else by)

@@ -26,8 +26,9 @@ from veneer.idempotency.memory import MemoryRecordingStore
 from veneer.idempotency.rules import Rules
 from veneer.idempotency.store import RecordingStore, StoreUnavailableError
 from veneer.layer import Layer
-from veneer.layers._asked import Asked, Asking, fields_named
+from veneer.layers._asked import IGNORED_STREAMING, Asked, Asking, fields_named
 from veneer.layers._follower import Follower, give
+from veneer.layers._warned import Warned
 from veneer.operations import endpoint_of
 
 DEFAULT_NAMES = ("Idempotency-Key",)
@@ -43,14 +44,14 @@ class IdempotencyMiddleware(Layer):
     are the fields that may hold a key. `share` says among whom keys are the same: a `team` (those
     who have none, a key), a `key`, or `all`, which asks for no principal: then those who show the
     same credentials, or none, for what goes through to the upstream. `streams` are recorded
-    (`record`), or run without their key (`ignore`). A duplicate follows a call in flight
-    (`follow`), or gets a 409 (`conflict`). `keep` is which answers are kept: `success`, or all
-    `answers` but those that say that the call was not made. `lease` (seconds) is after what time
-    the call of a process that died may run again. `detach` (seconds) is how long a call goes on
-    that nobody waits for; 0 ends it with its last client. A request over `max_request` bytes is
-    refused, or runs without its key: `oversized`; an answer over `max_answer` bytes is not kept.
-    `on_failure` is what happens while the store is away: calls run without the promise (`open`), or
-    are refused (`closed`).
+    (`record`), or run without their key (`ignore`), or as the `dialect` has it. A duplicate follows
+    a call in flight (`follow`), or gets a 409 (`conflict`). `keep` is which answers are kept:
+    `success`, or all `answers` but those that say that the call was not made. `lease` (seconds) is
+    after what time the call of a process that died may run again. `detach` (seconds) is how long a
+    call goes on that nobody waits for; 0 ends it with its last client. A request over `max_request`
+    bytes is refused, or runs without its key: `oversized`; an answer over `max_answer` bytes is not
+    kept. `on_failure` is what happens while the store is away: calls run without the promise
+    (`open`), or are refused (`closed`).
 
     Raises ValueError for options that cannot be.
     """
@@ -64,7 +65,7 @@ class IdempotencyMiddleware(Layer):
         store: RecordingStore | None = None,
         names: Iterable[str] = DEFAULT_NAMES,
         share: Literal["team", "key", "all"] = "team",
-        streams: Literal["record", "ignore"] = "record",
+        streams: Literal["dialect", "record", "ignore"] = "dialect",
         in_flight: Literal["follow", "conflict"] = "follow",
         keep: Literal["success", "answers"] = "success",
         ttl: float = 86400.0,
@@ -167,7 +168,10 @@ class IdempotencyMiddleware(Layer):
 
     async def _pass(self, status: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on without its key, and say so."""
-        field = ((facts.get(scope, Dialect) or OPENAI).idempotency_status, status)
+        dialect = facts.get(scope, Dialect) or OPENAI
+        if status == IGNORED_STREAMING and dialect.warns_in_streams:
+            send = Warned(send).send
+        field = (dialect.idempotency_status, status)
 
         def send_with_status(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":

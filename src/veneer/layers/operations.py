@@ -21,19 +21,27 @@ class OperationsMiddleware(Layer):
     """Lets through the operations that are served.
 
     By default those are the stateless ones whose use can be accounted for; `allow` names others
-    (`"files"`, or a path of the upstream's own such as `"/rerank"`). `max_body` (bytes) bounds JSON
-    bodies, which are read here; uploads are passed on unread.
+    (`"files"`, or a path of the upstream's own such as `"/rerank"`), `deny` takes some out
+    (`"images"` is all that begins so). `max_body` (bytes) bounds JSON bodies, which are read here;
+    uploads are passed on unread.
+
+    Raises ValueError for a name that is no operation's, or is in both.
     """
 
     writes = (Endpoint, Call)
 
     def __init__(
-        self, app: ASGIApp, *, allow: Iterable[str] = (), max_body: int = MAX_BODY
+        self,
+        app: ASGIApp,
+        *,
+        allow: Iterable[str] = (),
+        deny: Iterable[str] = (),
+        max_body: int = MAX_BODY,
     ) -> None:
         if max_body <= 0:
             raise ValueError(f"max_body is {max_body}; give the bytes that a body may have.")
         super().__init__(app)
-        self._allowed = Allowed(allow)
+        self._allowed = Allowed(allow, deny)
         self._max_body = max_body
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

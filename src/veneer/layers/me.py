@@ -1,0 +1,100 @@
+"""Me: tells callers who they are to this API, and what they may do.
+
+Answers GET on its path, and 405 for other methods there; everything else passes. Reads `Principal`,
+and what the partitions of its budgets need; writes nothing. Stands below what says who calls and
+what limits requests, and above OperationsMiddleware, which knows no such path.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from veneer import facts
+from veneer.budgets.policy import BudgetPolicy
+from veneer.budgets.told import Told
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.dialects.rate_limits import tightest
+from veneer.errors import Error
+from veneer.facts import Principal, Quotas
+from veneer.layer import Layer
+from veneer.ledger.ledger import Ledger, LedgerUnavailableError
+from veneer.operations import path_below_base
+from veneer.prices.credits import Credits
+from veneer.quotas.quota import REQUESTS
+
+PATH = "/me"
+
+METHOD_NOT_ALLOWED = Error(
+    Kind.METHOD_NOT_ALLOWED,
+    "This path answers GET and HEAD.",
+    headers=((b"allow", b"GET, HEAD"),),
+)
+
+
+class MeMiddleware(Layer):
+    """Answers a caller with what is known of its key, at `/me` below the base of the API.
+
+    The dialect says what the answer looks like; nothing in it is secret. With a `ledger`, and the
+    `budgets`, `credits`, `trusted_proxies` and `clock` of the `CostMiddleware` below, its fields
+    tell how those stand, too, where the dialect has such; while the ledger is away, they do not.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
+        self,
+        app: ASGIApp,
+        *,
+        ledger: Ledger | None = None,
+        budgets: Sequence[BudgetPolicy] = (),
+        credits: Credits | None = None,  # noqa: A002 - the option's name
+        trusted_proxies: Iterable[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._told = None
+        if ledger is not None:
+            self._told = Told(ledger, budgets, trusted_proxies=trusted_proxies, clock=clock)
+        needed = () if self._told is None else self._told.reads
+        self.reads = tuple(dict.fromkeys([Principal, *needed]))
+        super().__init__(app)
+        self._ledger = ledger
+        self._credits = Credits() if credits is None else credits
+        self._path = PATH.removeprefix("/")
+
+    def lifespan(self) -> AbstractAsyncContextManager[object]:
+        """Return the ledger's own lifespan."""
+        return nullcontext() if self._ledger is None else self._ledger.lifespan()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer whoever asks; pass everything else on."""
+        principal = facts.get(scope, Principal)
+        if path_below_base(scope) != self._path or principal is None:
+            await self.app(scope, receive, send)
+        elif scope["method"] not in ("GET", "HEAD"):
+            await METHOD_NOT_ALLOWED(scope, receive, send)
+        else:
+            await self._answer(principal, scope, send)
+
+    async def _answer(self, principal: Principal, scope: Scope, send: Send) -> None:
+        quotas, dialect = facts.get(scope, Quotas), facts.get(scope, Dialect) or OPENAI
+        standing = None if quotas is None else tightest(quotas.standings, REQUESTS)
+        body = dialect.me(principal, standing)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+            *await self._budget_fields(dialect, scope),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = b""
+        await send({"type": "http.response.body", "body": body})
+
+    async def _budget_fields(self, dialect: Dialect, scope: Scope) -> list[tuple[bytes, bytes]]:
+        if self._told is None or dialect.budget_fields is None:
+            return []
+        try:
+            standings = await self._told.standings(scope)
+        except LedgerUnavailableError:
+            return []
+        return dialect.budget_fields(standings, self._credits)
