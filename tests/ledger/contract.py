@@ -423,7 +423,7 @@ async def test_what_no_call_is_called_is_not_found_and_no_harm(setting: Setting,
     assert found is None
 
 
-@pytest.mark.parametrize("call", ["", "\ud83d", "é", "x" * 600])
+@pytest.mark.parametrize("call", ["", "\0", "\ud83d", "é", "x" * 600])
 async def test_what_no_call_is_called_is_not_settled_and_no_harm(
     setting: Setting, call: str
 ) -> None:

@@ -224,18 +224,6 @@ async def test_a_hold_that_is_cancelled_as_it_is_admitted_holds_nothing(
     await comes_to(ledger, TEAM, (0, 0))
 
 
-async def test_a_settlement_of_what_can_be_no_call_is_nothing_and_no_harm(
-    ledger: PostgresqlLedger,
-) -> None:
-    for call in ("", "\0", "\ud83d", "x" * 513):
-        await ledger.settle(end(hold(1, call=call or "x"), 1, call=call))
-        assert await ledger.find(call) is None
-    other = hold(1, TEAM)
-    with pytest.raises(ValueError, match="of one call"):
-        await ledger.settle(end(hold(1, TEAM), 1, hold=other))
-    assert await standing(ledger, TEAM) == [(0, 0)]
-
-
 async def test_what_is_moved_is_told_also_after_the_owner_was_removed(
     ledger: PostgresqlLedger, url: str
 ) -> None:

@@ -124,8 +124,8 @@ async def test_a_full_disk_is_told_to_holds_and_waited_for_by_settlements(
 ) -> None:
     held = [hold(1, COUNTED) for _ in range(300)]
     await asyncio.gather(*map(ledger.hold, held))
-    assert ledger._writer is not None
-    file = ledger._writer._file
+    assert ledger._turns.writer is not None
+    file = ledger._turns.writer._file
     with file.using:
         rows = file.opened()
         pages = query(path, "PRAGMA page_count")[0][0]
@@ -162,8 +162,8 @@ async def test_where_too_many_settlements_wait_they_wait_for_room_and_holds_are_
     held = [hold(1, COUNTED) for _ in range(12)]
     await asyncio.gather(*map(ledger.hold, held))
     monkeypatch.setattr(module, "MAX_UNSETTLED", 8)
-    assert ledger._writer is not None
-    with ledger._writer._file.using:
+    assert ledger._turns.writer is not None
+    with ledger._turns.writer._file.using:
         settling = [asyncio.ensure_future(ledger.settle(end(each, 1))) for each in held]
         await asyncio.sleep(0.02)
         assert [task.done() for task in settling] == [True] * 8 + [False] * 4
@@ -182,7 +182,7 @@ async def test_a_thread_that_died_is_replaced_and_nothing_lost(
     monkeypatch.setattr(threading, "excepthook", told.append)
     held = hold(1, TEAM)
     await ledger.hold(held)
-    writer = ledger._writer
+    writer = ledger._turns.writer
     assert writer is not None
     with writer._file.using:
         await ledger.settle(end(held, 5))
@@ -255,8 +255,8 @@ def test_what_nobody_waits_for_because_its_loop_is_closed_is_given_back(path: Pa
 
     async def leave() -> None:
         await ledger.balances([TEAM])
-        assert ledger._writer is not None
-        ledger._writer._file.using.acquire()
+        assert ledger._turns.writer is not None
+        ledger._turns.writer._file.using.acquire()
         asyncio.ensure_future(ledger.hold(hold(1, TEAM)))  # noqa: RUF006 - it is left alone
         await asyncio.sleep(0.01)
 
@@ -264,8 +264,8 @@ def test_what_nobody_waits_for_because_its_loop_is_closed_is_given_back(path: Pa
     loop.run_until_complete(leave())
     pending = asyncio.all_tasks(loop)
     loop.close()
-    assert ledger._writer is not None
-    ledger._writer._file.using.release()
+    assert ledger._turns.writer is not None
+    ledger._turns.writer._file.using.release()
 
     async def come_back() -> None:
         async with ledger.lifespan():

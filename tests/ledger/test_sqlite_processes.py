@@ -111,8 +111,8 @@ async def test_a_stopped_process_that_goes_on_settles_what_was_taken_from_it(
     held = hold(50, TEAM)
     async with stopped.lifespan(), other.lifespan():
         await stopped.hold(held)
-        assert stopped._writer is not None
-        with stopped._writer._file.using:
+        assert stopped._turns.writer is not None
+        with stopped._turns.writer._file.using:
             await bury(other, clock)
             assert await standing(other, TEAM) == [(0, 0)]
         await stopped.settle(end(held, 40))

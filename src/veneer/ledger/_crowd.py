@@ -4,7 +4,7 @@ import asyncio
 
 
 class Crowd:
-    """Waits for room, all together; of one event loop."""
+    """Waits for room, all together; who waited in an event loop that has ended waits no more."""
 
     def __init__(self) -> None:
         self._waiting: list[asyncio.Future[None]] = []
@@ -21,6 +21,7 @@ class Crowd:
     def let_in(self) -> None:
         """Say that there is room."""
         waiting, self._waiting = self._waiting, []
+        loop = asyncio.get_running_loop()
         for room in waiting:
-            if not room.done():
+            if not room.done() and room.get_loop() is loop:
                 room.set_result(None)

@@ -171,10 +171,8 @@ class PostgresqlLedger:
             owner = self._ownership()
             rows, sweep = self._rows(owner), self._sweep(owner)
             writer = self._writer = Writer(self._opening, rows, sweep, self._written)
-            self._crowd = Crowd()
         elif not writer.runs:
             writer.start()
-            self._crowd = Crowd()
         return writer
 
     def _written(self, moved: Sequence[Moved]) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -12,7 +11,6 @@ from time import monotonic, time
 from typing import Any
 
 from veneer.ledger._crowd import Crowd
-from veneer.ledger._ends import released
 from veneer.ledger._options import (
     DEFAULT_DRAIN,
     DEFAULT_LEASE,
@@ -20,13 +18,13 @@ from veneer.ledger._options import (
     MAX_UNSETTLED,
     check_seconds,
 )
-from veneer.ledger._sqlite_group import Group
 from veneer.ledger._sqlite_owner import Ownership
 from veneer.ledger._sqlite_rows import Rows
 from veneer.ledger._sqlite_tables import FORMAT
+from veneer.ledger._sqlite_turns import Turns
 from veneer.ledger._sqlite_writer import Writer
-from veneer.ledger._wanted import Answer, Wanted
-from veneer.ledger.columns import closed, is_id, opened, settled
+from veneer.ledger._wanted import Wanted
+from veneer.ledger.columns import is_id, opened, settled
 from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 from veneer.stores.sqlite_file import absolute, open_file
@@ -72,7 +70,6 @@ class SqliteLedger:
         self._path = absolute(
             path, instead="for a ledger that lasts as long as the process, take the one in memory"
         )
-        self._timeout = timeout
         self._drain = drain
         self._ownership = partial(Ownership, lease, clock=clock, wall=wall)
         self._rows = partial(
@@ -82,41 +79,33 @@ class SqliteLedger:
             wall=wall,
         )
         self._watchers: list[Watcher] = []
-        self._writer: Writer | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        # What has come up in this turn of the loop; groups that somebody waits for, with a timer
-        # for the first; and who waits for room.
-        self._group: Group | None = None
-        self._waiting: deque[Group] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._turns = Turns(self._writer, timeout=timeout, written=self._written)
         self._crowd = Crowd()
         self._users = 0
 
     async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
         """Open a row and hold its amount; see `Ledger`."""
         columns = opened(hold)
-        group, writer = self._collected()
-        if writer.left >= MAX_UNSETTLED:
-            raise LedgerUnavailableError(f"{writer.left} settlements wait for the ledger's file")
-        future: asyncio.Future[tuple[Balance, ...] | Exhausted] = group.loop.create_future()
-        wanted = Wanted(future, (hold, columns))
-        group.holds.append(wanted)
+        turns = self._turns
+        if turns.left >= MAX_UNSETTLED:
+            raise LedgerUnavailableError(f"{turns.left} settlements wait for the ledger's file")
+        wanted = Wanted(asyncio.get_running_loop().create_future(), (hold, columns))
+        turns.want(wanted)
         try:
-            return await future
+            answer: tuple[Balance, ...] | Exhausted = await wanted.future
         except asyncio.CancelledError:
             if wanted.was_admitted:
-                self._give_back(hold)
+                turns.release(hold)
             raise
+        return answer
 
     async def settle(self, settlement: Settlement, /) -> None:
         """Close a row once; see `Ledger`."""
         columns = settled(settlement)
         if columns is None:
             return
-        group, writer = self._collected()
-        writer.given += 1
-        group.settlements.append((settlement, columns))
-        if writer.left > MAX_UNSETTLED:
+        self._turns.settle(settlement, columns)
+        if self._turns.left > MAX_UNSETTLED:
             await self._crowd.wait()
 
     def watch(self, watcher: Watcher, /) -> None:
@@ -143,7 +132,7 @@ class SqliteLedger:
     async def _lifespan(self) -> AsyncIterator[None]:
         self._users += 1
         # What dead processes have left is looked for also where there are no calls.
-        self._running()
+        self._turns.start()
         try:
             yield
         finally:
@@ -152,97 +141,27 @@ class SqliteLedger:
                 await self._close()
 
     async def _close(self) -> None:
-        if self._group is not None:
-            self._flush(self._group)
-        writer, self._writer = self._writer, None
-        if writer is None or not writer.is_ours:
-            return
-        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        writer.stop(self._drain, ended)
-        # The thread is in nobody's way if it takes longer, for a disk that does not answer.
-        await asyncio.wait((ended,), timeout=self._drain + self._timeout)
+        left = await self._turns.stop(self._drain)
         self._crowd.let_in()
-        left = ended.result() if ended.done() else writer.left
         if left:
             logger.error("%d settlements are not in the ledger %s", left, self._path)
 
     async def _ask(self, ask: Callable[[Rows], Any]) -> Any:
-        group, _ = self._collected()
-        future: asyncio.Future[Any] = group.loop.create_future()
-        group.questions.append(Wanted(future, ask=ask))
-        return await future
+        wanted = Wanted(asyncio.get_running_loop().create_future(), ask=ask)
+        self._turns.want(wanted)
+        return await wanted.future
 
-    def _running(self) -> Writer:
-        if self._writer is None or not self._writer.is_ours:
-            self._group = None
-            owner = self._ownership()
+    def _writer(self) -> Writer:
+        owner = self._ownership()
 
-            def opening(path: Path) -> Rows:
-                return self._rows(open_file(path, FORMAT), owner)
+        def opening(path: Path) -> Rows:
+            return self._rows(open_file(path, FORMAT), owner)
 
-            self._writer = Writer(self._path, opening, owner.due_in)
-        return self._writer
+        return Writer(self._path, opening, owner.due_in)
 
-    def _collected(self) -> tuple[Group, Writer]:
-        """Return what this turn's calls go into."""
-        loop = asyncio.get_running_loop()
-        group, writer = self._group, self._writer
-        if group is None or writer is None or group.loop is not loop:
-            writer = self._running()
-            if self._group is not None:
-                # Its loop has ended before it could.
-                writer.submit(self._group)
-            if self._loop is not loop:
-                # Nobody waits in the last one any more.
-                self._loop, self._timer, self._crowd = loop, None, Crowd()
-                self._waiting.clear()
-            group = Group(loop, self._answered, loop.time() + self._timeout)
-            self._group = group
-            loop.call_soon(self._flush, group)
-        return group, writer
-
-    def _flush(self, group: Group) -> None:
-        if group is not self._group:
-            return
-        self._group = None
-        writer = self._running()
-        writer.submit(group)
-        if group.holds or group.questions:
-            self._waiting.append(group)
-            self._arm(group.loop)
-
-    def _answered(self, answers: list[Answer], moved: Sequence[Moved]) -> None:
-        """Pass answers on; what nobody waits for any more is given back."""
+    def _written(self, moved: Sequence[Moved]) -> None:
         if moved:
             for watcher in self._watchers:
                 watcher(moved)
-        for wanted, answer in answers:
-            hold = wanted.tell(answer)
-            if hold is not None:
-                self._give_back(hold)
-        while self._waiting and self._waiting[0].is_over:
-            self._waiting.popleft()
-        if self._crowd and self._writer is not None and self._writer.left <= MAX_UNSETTLED:
+        if self._crowd and self._turns.left <= MAX_UNSETTLED:
             self._crowd.let_in()
-
-    def _give_back(self, hold: Hold) -> None:
-        end = released(hold)
-        group, writer = self._collected()
-        writer.given += 1
-        group.settlements.append((end, closed(end)))
-
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        """See to it that the first group's time ends."""
-        if self._timer is None and self._waiting:
-            self._timer = loop.call_at(self._waiting[0].deadline, self._expire, loop)
-
-    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        now = loop.time()
-        while self._waiting and self._waiting[0].deadline <= now:
-            group = self._waiting.popleft()
-            for wanted in group.holds + group.questions:
-                if not wanted.future.done():
-                    reason = f"the ledger's file has not answered within {self._timeout:g} s"
-                    wanted.future.set_exception(LedgerUnavailableError(reason))
-        self._arm(loop)
