@@ -38,6 +38,20 @@ def test_a_body_over_the_limit_is_given_back_as_it_came() -> None:
     assert not relay_of(BODY, limit=len(BODY)).overflowed
 
 
+def test_of_a_body_over_the_limit_the_end_is_read() -> None:
+    edits = Edits()
+    relay = relay_of(b'{"data":[', limit=5, edits=edits)
+    assert relay.give_up() == b'{"data":['
+    for part in (b"1" * 100, b'],"service_', b'tier":"flex",', BODY[1:-3], BODY[-3:]):
+        relay.pass_by(part)
+    relay.pass_end()
+    assert relay.usage is not None
+    assert relay.usage.total_tokens == 8
+    assert edits.answered is not None
+    assert (edits.answered.model, edits.answered.service_tier) == ("small", "flex")
+    assert not relay.observed
+
+
 def test_what_is_no_json_is_not_observed() -> None:
     edits = Edits()
     edits.show_model("big")

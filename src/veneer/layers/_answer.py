@@ -220,6 +220,8 @@ class Answer:
         if body.edited:
             start = {**start, "headers": with_length(start.get("headers", ()), len(content))}
         if not more:
+            if body.overflowed:
+                body.pass_end()
             self.finished = True
             self.settle()
         await self._forward(start)
@@ -228,6 +230,8 @@ class Answer:
     async def _pass_by(self, body: BodyRelay, message: Message) -> None:
         """Pass on what is too much to be held."""
         body.pass_by(message.get("body", b""))
+        if not message.get("more_body", False):
+            body.pass_end()
         await self._pass(message)
 
     async def _pass(self, message: Message) -> None:

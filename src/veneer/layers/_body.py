@@ -7,6 +7,7 @@ from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited
 from veneer.layers._stream import says_error
 from veneer.wire.answered import images_in, read_answered
+from veneer.wire.ending import Ending
 from veneer.wire.usage import read_usage, usage_in_body
 
 # What an image in an answer has, whose data no quote is part of.
@@ -16,16 +17,28 @@ IMAGE = b'"b64_json"'
 class BodyRelay:
     """A JSON body, held until it is whole, so that a broken one can be answered with an error.
 
-    One larger than `limit` (bytes) passes unread. After `close`, `observed` tells whether it was
-    the JSON that it was called, `edited` whether it differs from what the upstream sent.
+    One larger than `limit` (bytes) passes as it comes, and only its end is read: after `pass_end`,
+    `usage` is what stands there. After `close`, `observed` tells whether it was the JSON that it
+    was called, `edited` whether it differs from what the upstream sent.
     """
 
-    __slots__ = ("_edits", "_limit", "_parts", "_tail", "edited", "observed", "size", "usage")
+    __slots__ = (
+        "_edits",
+        "_ending",
+        "_limit",
+        "_parts",
+        "_tail",
+        "edited",
+        "observed",
+        "size",
+        "usage",
+    )
 
     def __init__(self, edits: Edits, *, limit: int) -> None:
         self._edits = edits
         self._limit = limit
         self._parts: list[bytes] = []
+        self._ending = Ending()
         # What was counted last, as far as the name of an image may begin in it.
         self._tail = b""
         self.size = 0
@@ -51,12 +64,21 @@ class BodyRelay:
 
     def pass_by(self, part: bytes) -> None:
         """Take what is not held; of an answer with images these are counted all the same."""
+        self._ending.take(part)
         if self._edits.images_wanted:
             text = self._tail + part
             came = text.count(IMAGE)
             if came:
                 self._edits.images = (self._edits.images or 0) + came
             self._tail = text[1 - len(IMAGE) :]
+
+    def pass_end(self) -> None:
+        """Take the end of what is not held."""
+        members = self._ending.members()
+        raw = None if members is None else usage_in_body(members)
+        if members is not None and raw is not None:
+            self.usage = read_usage(raw, Usage)
+            self._edits.answered = read_answered(members, Answered)
 
     def close(self) -> bytes:
         """Take the end; return the whole body with its edits."""

@@ -79,7 +79,7 @@ class Reckoning:
             return self._unanswered(state)
         unseen = (relayed is None or not relayed.observed) and self._edits.images is None
         if unseen and bill.goes_by_usage:
-            return bill.whole(), None
+            return self._unseen(relayed)
         return self.by_usage(usage)
 
     def so_far(self, usage: Usage, *, estimated: bool) -> Cost:
@@ -89,6 +89,15 @@ class Reckoning:
     def cut(self, usage: Usage, *, estimated: bool) -> None:
         """Charge a stream for this usage, for that is where it was ended."""
         self._cut = self.so_far(usage, estimated=estimated), usage
+
+    def _unseen(self, relayed: Relayed | None) -> tuple[Cost, Usage | None]:
+        """Return all that was held, or what could be seen of a stream, if that is more."""
+        whole = self._bill.whole()
+        if relayed is None or not relayed.stream:
+            return whole, None
+        usage = usage_of(streamed(self._bill.need.tokens, self._call, relayed.events))
+        seen = self._bill.cost(usage, NOTHING_SAID, images=0, estimated=True)
+        return (seen, usage) if seen.total > whole.total else (whole, None)
 
     def _unanswered(self, state: State) -> tuple[Cost, Usage | None]:
         read = untold(self._scope, self._bill.need.tokens, None)
@@ -110,7 +119,8 @@ class Reckoning:
             counted, estimated = self._whole(usage)
         counted = counted or Usage()
         images, guessed = self._images()
-        cost = bill.cost(counted, self._answered(), images=images, estimated=estimated or guessed)
+        estimated = estimated or guessed or (self._is_half_read() and bool(bill.need.tools))
+        cost = bill.cost(counted, self._answered(), images=images, estimated=estimated)
         self._reckoned = usage, cost, counted
         return cost, counted
 
@@ -137,11 +147,18 @@ class Reckoning:
         ), True
 
     def _answered(self) -> Answered:
-        """Return what the upstream has said, with the search that a chat does not tell of."""
+        """Return what the upstream has said, with the tools that may have been used unseen.
+
+        A chat does not tell of its search; of an answer that is not read whole, only the end is.
+        """
         answered, tools = self._edits.answered or NOTHING_SAID, self._bill.need.tools
-        if tools and self._call.operation.name == CHAT:
+        if tools and (self._call.operation.name == CHAT or self._is_half_read()):
             return msgspec.structs.replace(answered, tools=tools)
         return answered
+
+    def _is_half_read(self) -> bool:
+        relayed = self._known.get(Relayed)
+        return relayed is not None and not relayed.observed and not relayed.stream
 
     def _images(self) -> tuple[int, bool]:
         """Return how many images have come, and whether that is guessed: as many as were held."""

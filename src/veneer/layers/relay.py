@@ -25,7 +25,7 @@ from veneer.layers._stream import CHUNKED
 from veneer.operations import endpoint_of
 from veneer.wire import splice
 
-# A JSON answer or an event beyond this is not held for edits, nor read for its usage.
+# A JSON answer or an event beyond this is not held for edits.
 MAX_OBSERVED = 4 * 1024 * 1024
 
 # How long a stream that is being cut off may take to say so, in seconds.
@@ -45,7 +45,7 @@ class RelayMiddleware(Layer):
     where a layer needs it and the client did not ask; the extra chunk is then withheld. Switch it
     off for an upstream that does not know the option. `max_observed` (bytes) bounds the JSON body,
     and the event of a stream, that is held for edits and read for usage; a larger one passes as it
-    is, unobserved.
+    is, unobserved, but that the usage at the end of a body is found.
     """
 
     writes = (Call, Usage, Answered, Relayed)
