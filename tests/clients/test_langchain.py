@@ -58,9 +58,12 @@ def test_structured_output_is_parsed(model: Any, method: str) -> None:
     assert isinstance(asked.invoke(SAID), Weather)
 
 
-async def test_the_asynchronous_calls_are_served_alike(model: Any) -> None:
-    plain = await model.ainvoke(SAID)
-    assert "".join([chunk.text async for chunk in model.astream(SAID)]) == plain.text
+@pytest.mark.parametrize("responses", [False, True])
+async def test_the_asynchronous_calls_are_served_alike(stack: Served, *, responses: bool) -> None:
+    async with openai.DefaultAsyncHttpxClient() as http:
+        model = chat(stack, use_responses_api=responses, http_async_client=http)
+        plain = await model.ainvoke(SAID)
+        assert "".join([chunk.text async for chunk in model.astream(SAID)]) == plain.text
 
 
 def test_texts_are_embedded(stack: Served) -> None:
