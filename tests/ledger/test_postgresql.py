@@ -24,7 +24,7 @@ from tests.ledger.contract import (
     standing,
 )
 from tests.stores.databases import SERVER, postgresql_schema
-from veneer.ledger import postgresql as module
+from veneer.ledger import _queued as module
 from veneer.ledger._postgresql_queue import Queue
 from veneer.ledger._wanted import Answer
 from veneer.ledger.entry import Account, Balance, Exhausted, Limit, Moved

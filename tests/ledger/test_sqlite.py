@@ -26,8 +26,8 @@ from tests.ledger.contract import (
     settled,
     standing,
 )
+from veneer.ledger import _queued as module
 from veneer.ledger import _sqlite_accounts
-from veneer.ledger import sqlite as module
 from veneer.ledger._sqlite_tables import FORMAT
 from veneer.ledger.entry import Exhausted
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError

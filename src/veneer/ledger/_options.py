@@ -6,9 +6,6 @@ DEFAULT_LEASE = 30.0
 DEFAULT_TIMEOUT = 2.0
 DEFAULT_DRAIN = 10.0
 
-# Settlements that may wait; beyond, there are no new holds.
-MAX_UNSETTLED = 10_000
-
 
 def check_seconds(**options: float) -> None:
     """Raise ValueError for an option that is no length of time, or endless."""

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from veneer.ledger._postgresql_batch import Batch
 from veneer.ledger._wanted import Answer, Settled, Wanted
 from veneer.ledger.columns import closed
 from veneer.ledger.entry import Hold, Settlement
+from veneer.ledger.ledger import LedgerUnavailableError
 
 # Holds, and settlements, of one transaction.
 AT_ONCE = 512
@@ -25,9 +27,13 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Queue:
-    """Keeps what was given, in its order, until it is in or nobody waits for it any more."""
+    """Keeps what was given, in its order, until it is in or nobody waits for it any more.
 
-    def __init__(self) -> None:
+    Who has waited for `timeout` seconds is told that there is no answer.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._holds: list[Wanted] = []
         self._questions: list[Wanted] = []
         self._settlements: deque[Settled] = deque()
@@ -44,6 +50,9 @@ class Queue:
     def want(self, wanted: Wanted) -> None:
         """Have a hold written, or a question answered."""
         (self._holds if wanted.ask is None else self._questions).append(wanted)
+        future = wanted.future
+        timer = future.get_loop().call_later(self._timeout, self._expire, future)
+        future.add_done_callback(lambda _: timer.cancel())
         self._something.set()
 
     def settle(self, settlement: Settlement, columns: tuple[object, ...]) -> None:
@@ -105,6 +114,11 @@ class Queue:
         self.answer([(each, error) for each in taken.holds])
         for hold, _ in taken.batch.holds:
             self.release(hold)
+
+    def _expire(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            reason = f"the ledger's database has not answered within {self._timeout:g} s"
+            future.set_exception(LedgerUnavailableError(reason))
 
     def _leave_out(self, gone: Iterable[Wanted]) -> None:
         ids = {id(each) for each in gone}

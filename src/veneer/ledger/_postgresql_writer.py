@@ -38,8 +38,9 @@ class Writer:
 
     Settlements that cannot be written are kept and tried again. Holds and questions wait only for
     what others have locked, as long as anybody waits for them; where anything else is wrong they
-    are told at once. `opening` gives the database, for one event loop; `written` is told what was
-    moved whenever something is in. After a fork it is not there in the child.
+    are told at once, and who has waited for `timeout` seconds that there is no answer. `opening`
+    gives the database, for one event loop; `written` is told what was moved, and how many
+    settlements are left, whenever something is in. After a fork it is not there in the child.
     """
 
     def __init__(
@@ -47,13 +48,16 @@ class Writer:
         opening: Callable[[], Database],
         rows: Rows,
         sweep: Sweep,
-        written: Callable[[Sequence[Moved]], None],
+        *,
+        timeout: float,
+        written: Callable[[Sequence[Moved], int], None],
     ) -> None:
         self._opening = opening
         self._rows = rows
         self._sweep = sweep
         self._written = written
-        self.queue = Queue()
+        self._timeout = timeout
+        self.queue = Queue(timeout)
         # What is being written.
         self._flight: Taken | None = None
         # Whether there is more to close of what dead processes have left.
@@ -83,15 +87,15 @@ class Writer:
         self._database = self._opening()
         self._task = self._loop.create_task(self._run(), name="veneer-ledger")
 
-    async def stop(self, within: float, patience: float) -> None:
+    async def stop(self, within: float) -> None:
         """Write what was given, for so many seconds at most, and give up what is held.
 
-        That may take `patience` longer.
+        That may take `timeout` longer.
         """
         self._stop_at = self._loop.time() + within
         self.queue.nudge()
         try:
-            await asyncio.wait({self._task}, timeout=within + patience)
+            await asyncio.wait({self._task}, timeout=within + self._timeout)
         finally:
             self._task.cancel()
         await asyncio.wait({self._task})
@@ -172,7 +176,7 @@ class Writer:
         self._flight = None
         rows.committed(batch)
         self.queue.done(taken)
-        self._written(batch.moved)
+        self._written(batch.moved, self.queue.left)
 
     def _lose(self) -> None:
         """Give up a batch; where it may have been committed, its holds are given back."""

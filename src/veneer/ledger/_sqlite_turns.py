@@ -17,9 +17,9 @@ class Turns:
     """Hands over what comes up in each turn together, and tells who waits what has come of it.
 
     That is no answer after `timeout` seconds. `opening` gives a writer, which is another one after
-    a fork, with nothing of what the last one had. `written` is told what was moved, whenever
-    something is in. In another event loop nobody waits for what was asked in the last one; what was
-    settled there is kept.
+    a fork, with nothing of what the last one had. `written` is told what was moved, and how many
+    settlements are left, whenever something is in. In another event loop nobody waits for what was
+    asked in the last one; what was settled there is kept.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Turns:
         opening: Callable[[], Writer],
         *,
         timeout: float,
-        written: Callable[[Sequence[Moved]], None],
+        written: Callable[[Sequence[Moved], int], None],
     ) -> None:
         self._opening = opening
         self._timeout = timeout
@@ -43,8 +43,7 @@ class Turns:
     @property
     def left(self) -> int:
         """How many settlements are not in."""
-        writer = self.writer
-        return writer.left if writer is not None and writer.is_ours else 0
+        return 0 if self.writer is None else self.writer.left
 
     def start(self) -> Writer:
         """Have a writer of this process."""
@@ -116,7 +115,7 @@ class Turns:
                 self.release(hold)
         while self._waiting and self._waiting[0].is_over:
             self._waiting.popleft()
-        self._written(moved)
+        self._written(moved, self.left)
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         """See to it that the first group's time ends."""

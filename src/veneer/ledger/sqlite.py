@@ -1,38 +1,24 @@
 """The ledger in an SQLite file: for the workers of one machine, and over restarts."""
 
-import asyncio
-import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic, time
-from typing import Any
 
-from veneer.ledger._crowd import Crowd
-from veneer.ledger._options import (
-    DEFAULT_DRAIN,
-    DEFAULT_LEASE,
-    DEFAULT_TIMEOUT,
-    MAX_UNSETTLED,
-    check_seconds,
-)
+from veneer.ledger._options import DEFAULT_DRAIN, DEFAULT_LEASE, DEFAULT_TIMEOUT, check_seconds
+from veneer.ledger._queued import QueuedLedger
 from veneer.ledger._sqlite_owner import Ownership
 from veneer.ledger._sqlite_rows import Rows
 from veneer.ledger._sqlite_tables import FORMAT
 from veneer.ledger._sqlite_turns import Turns
 from veneer.ledger._sqlite_writer import Writer
-from veneer.ledger._wanted import Wanted
-from veneer.ledger.columns import is_id, opened, settled
-from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Moved, Settlement
-from veneer.ledger.ledger import LedgerUnavailableError, Watcher
+from veneer.ledger.columns import is_id
+from veneer.ledger.entry import Account, Balance, Entry
 from veneer.stores.sqlite_file import absolute, open_file
 
-logger = logging.getLogger("veneer.ledger")
 
-
-class SqliteLedger:
+class SqliteLedger(QueuedLedger):
     """Keeps rows in the file at `path`, which all processes of this machine may share.
 
     It is made when it is first used where there is none, for its owner only; SQLite puts two more
@@ -70,6 +56,7 @@ class SqliteLedger:
         self._path = absolute(
             path, instead="for a ledger that lasts as long as the process, take the one in memory"
         )
+        super().__init__(f"the ledger {self._path}")
         self._drain = drain
         self._ownership = partial(Ownership, lease, clock=clock, wall=wall)
         self._rows = partial(
@@ -78,39 +65,7 @@ class SqliteLedger:
             watching=lambda: bool(self._watchers),
             wall=wall,
         )
-        self._watchers: list[Watcher] = []
         self._turns = Turns(self._writer, timeout=timeout, written=self._written)
-        self._crowd = Crowd()
-        self._users = 0
-
-    async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
-        """Open a row and hold its amount; see `Ledger`."""
-        columns = opened(hold)
-        turns = self._turns
-        if turns.left >= MAX_UNSETTLED:
-            raise LedgerUnavailableError(f"{turns.left} settlements wait for the ledger's file")
-        wanted = Wanted(asyncio.get_running_loop().create_future(), (hold, columns))
-        turns.want(wanted)
-        try:
-            answer: tuple[Balance, ...] | Exhausted = await wanted.future
-        except asyncio.CancelledError:
-            if wanted.was_admitted:
-                turns.release(hold)
-            raise
-        return answer
-
-    async def settle(self, settlement: Settlement, /) -> None:
-        """Close a row once; see `Ledger`."""
-        columns = settled(settlement)
-        if columns is None:
-            return
-        self._turns.settle(settlement, columns)
-        if self._turns.left > MAX_UNSETTLED:
-            await self._crowd.wait()
-
-    def watch(self, watcher: Watcher, /) -> None:
-        """Have settlements told; see `Ledger`."""
-        self._watchers.append(watcher)
 
     async def balances(self, accounts: Sequence[Account], /) -> list[Balance]:
         """Tell how accounts stand."""
@@ -124,32 +79,12 @@ class SqliteLedger:
         found: Entry | None = await self._ask(lambda rows: rows.find(call))
         return found
 
-    def lifespan(self) -> AbstractAsyncContextManager[object]:
-        """Return the context in which it can be used; see `Ledger`."""
-        return self._lifespan()
-
-    @asynccontextmanager
-    async def _lifespan(self) -> AsyncIterator[None]:
-        self._users += 1
-        # What dead processes have left is looked for also where there are no calls.
+    def _outbox(self) -> Turns:
         self._turns.start()
-        try:
-            yield
-        finally:
-            self._users -= 1
-            if self._users == 0:
-                await self._close()
+        return self._turns
 
-    async def _close(self) -> None:
-        left = await self._turns.stop(self._drain)
-        self._crowd.let_in()
-        if left:
-            logger.error("%d settlements are not in the ledger %s", left, self._path)
-
-    async def _ask(self, ask: Callable[[Rows], Any]) -> Any:
-        wanted = Wanted(asyncio.get_running_loop().create_future(), ask=ask)
-        self._turns.want(wanted)
-        return await wanted.future
+    async def _stop(self) -> int:
+        return await self._turns.stop(self._drain)
 
     def _writer(self) -> Writer:
         owner = self._ownership()
@@ -158,10 +93,3 @@ class SqliteLedger:
             return self._rows(open_file(path, FORMAT), owner)
 
         return Writer(self._path, opening, owner.due_in)
-
-    def _written(self, moved: Sequence[Moved]) -> None:
-        if moved:
-            for watcher in self._watchers:
-                watcher(moved)
-        if self._crowd and self._turns.left <= MAX_UNSETTLED:
-            self._crowd.let_in()
