@@ -17,13 +17,15 @@ class Edits:
     the name to show, as JSON, or None for what the upstream says. `in_usage` and `at_end` give
     members (`b'"a":1,"b":2'`, or nothing) for the usage object and for the last object of the
     answer: the whole body, or the last data event of a stream; they are called once, when usage is
-    known. `beside` gives members for the event that carries the last object of a stream of the
-    Responses API, to stand beside it, once `at_end` have been called. `failed` is whether that
-    object, or the body, tells of an error. `events` is how many a stream has had by then, None
-    where the answer is no stream; `answered`, what the upstream has said beside its usage. `images`
-    is how many images have come, if `images_wanted` asks for that, None where it cannot be seen.
-    `error` says the error that a stream ends with in other words: it gets the data of its event,
-    the operation's name and how many events went before, and returns the event.
+    known. `output_text` is whether a response of the Responses API has the text of its output, too,
+    which OpenAI's clients put together themselves. `beside` gives members for the event that
+    carries the last object of a stream of the Responses API, to stand beside it, once `at_end` have
+    been called. `failed` is whether that object, or the body, tells of an error. `events` is how
+    many a stream has had by then, None where the answer is no stream; `answered`, what the upstream
+    has said beside its usage. `images` is how many images have come, if `images_wanted` asks for
+    that, None where it cannot be seen. `error` says the error that a stream ends with in other
+    words: it gets the data of its event, the operation's name and how many events went before, and
+    returns the event.
     """
 
     __slots__ = (
@@ -37,6 +39,7 @@ class Edits:
         "images_wanted",
         "in_usage",
         "model",
+        "output_text",
         "usage_shown",
         "usage_wanted",
     )
@@ -51,6 +54,7 @@ class Edits:
         self.images: int | None = None
         self.images_wanted = False
         self.failed = False
+        self.output_text = False
         self.beside: Callable[[], bytes] | None = None
         self.in_usage: list[Callable[[Usage], bytes]] = []
         self.at_end: list[Callable[[Usage | None], bytes]] = []
@@ -62,7 +66,8 @@ class Edits:
     @property
     def changes_body(self) -> bool:
         """Whether a plain answer differs from what the upstream sent."""
-        return self.model is not None or bool(self.in_usage) or bool(self.at_end)
+        edited = bool(self.in_usage) or bool(self.at_end)
+        return edited or self.model is not None or self.output_text
 
     def usage_members(self, usage: Usage) -> bytes:
         """Return the members to add to the usage object."""

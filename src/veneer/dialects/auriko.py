@@ -168,6 +168,7 @@ def auriko(*, docs: str | None = None) -> Dialect:
         keeps_foreign=False,
         me=auriko_me,
         shows_usage=True,
+        output_text=True,
         metadata=auriko_metadata,
         error_fields=auriko_error_fields,
         body=body_of(members),

@@ -88,7 +88,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     `me` renders the JSON document that a caller gets who asks who it is, from its principal and the
     tightest of the limits on its requests.
 
-    `shows_usage` is whether streams tell their usage unasked. `metadata` gives the members that
+    `shows_usage` is whether streams tell their usage unasked, `output_text` whether responses of
+    the Responses API have all of their text as one member. `metadata` gives the members that
     tell how a call was routed, for the last object of its answer, and is None for an API that has
     none. `error_fields` gives fields of a response that tell of its error.
 
@@ -117,6 +118,7 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     models: Callable[[list[dict[str, Any]], str, float], bytes] = openai_models
     me: Callable[[Principal, Standing | None], bytes] = openai_me
     shows_usage: bool = False
+    output_text: bool = False
     metadata: Callable[[Routing], bytes] | None = None
     error_fields: ErrorFields | None = None
     version: tuple[bytes, bytes] | None = None

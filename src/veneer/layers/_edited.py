@@ -10,9 +10,7 @@ import msgspec
 from veneer.edits import Edits
 from veneer.facts import Usage
 from veneer.wire import splice, sse
-
-# What a layer gives for an answer that has none; the upstream's null is not to stand beside it.
-USAGE = b'"usage":'
+from veneer.wire.output import output_text
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -34,12 +32,35 @@ def edited(
         if in_usage:
             data = _with_members(data, (*path, "usage"), in_usage, raw)
         data = named(data, edits, path)
-        # An escape may hide the name.
-        if usage is None and USAGE in at_end and (b'"usage"' in data or b"\\u" in data):
-            data = splice.remove(data, (*path, "usage"))
+        if edits.output_text:
+            data = with_output_text(data, path)
         if at_end:
-            data = splice.insert(data, path, at_end)
+            data = with_end(data, path, at_end)
+        if path and edits.beside is not None:
+            data = with_end(data, (), edits.beside())
     return data
+
+
+def with_end(data: bytes, path: tuple[str, ...], members: bytes) -> bytes:
+    """Return a text with members at the end of the object at the path, in place of those there.
+
+    An upstream that is a gateway, too, has some of the same names, and one may give null for what
+    it does not tell.
+    """
+    for name in _members(b"{%b}" % members):
+        # An escape may hide the name.
+        if b'"%b"' % name.encode() in data or b"\\u" in data:
+            data = splice.remove(data, (*path, name))
+    return splice.insert(data, path, members)
+
+
+def with_output_text(data: bytes, path: tuple[str, ...]) -> bytes:
+    """Return a text whose response, at the path, has all of its output's text, as one member."""
+    response = splice.value(data, path) if path else data
+    text = None if response is None else output_text(response)
+    if text is None:
+        return data
+    return with_end(data, path, b'"output_text":' + msgspec.json.encode(text))
 
 
 def _with_members(data: bytes, path: tuple[str, ...], members: bytes, raw: bytes | None) -> bytes:

@@ -24,6 +24,7 @@ def telling(dialect: Dialect, scope: Scope, send: Send, call: Call, edits: Edits
     if call.operation.name not in ROUTED or scope["method"] != "POST":
         return send
     edits.usage_shown = edits.usage_shown or (dialect.shows_usage and call.stream)
+    edits.output_text = dialect.output_text and call.operation.name == "responses"
     if dialect.metadata is None:
         return send
     routed = Routed(scope, send, call, edits, dialect.metadata)
