@@ -25,11 +25,17 @@ def count(raw: msgspec.Raw) -> int | None:
 
 
 def times(raw: msgspec.Raw) -> int:
-    """Return the number that a member is, also in quotes, as some servers take it; 1 for others."""
-    if bytes(memoryview(raw)[:1]) != b'"' or len(raw) > MAX_QUOTED:
+    """Return the number that a member is, also in quotes, as some servers take it; 1 for others.
+
+    It may have more digits than a cap: what is taken for 1 multiplies all the same.
+    """
+    size = len(raw)
+    if size <= MAX_DIGITS and bytes(memoryview(raw)[:1]) != b'"':
         return count(raw) or 1
+    if size > MAX_QUOTED:
+        return 1
     try:
-        number = float(_string.decode(raw))
+        number = float(_string.decode(raw) if bytes(memoryview(raw)[:1]) == b'"' else bytes(raw))
     except ValueError:
         return 1
     return int(number) if 1 <= number <= MAX_COUNT and number.is_integer() else 1

@@ -29,7 +29,7 @@ REDIS = MappingProxyType(
 def sqlite_file(location: str) -> Path:
     """Return the file of a URL, of which `location` is what follows `sqlite://`.
 
-    Raises ValueError where there is no path, or no folder for it.
+    Raises ValueError where there is no path, or no folder for it, or where it is one.
     """
     path = location.removeprefix("/")
     if not location.startswith("/") or not path or path == ":memory:":
@@ -41,6 +41,11 @@ def sqlite_file(location: str) -> Path:
         raise ValueError("The URL of a SQLite store takes no parameters: leave out what follows ?.")
     file = Path(path)
     check_folder(file, "the SQLite store")
+    if file.is_dir():
+        raise ValueError(
+            "The SQLite store needs the path of a file, and this is a folder: add a name, such as "
+            "sqlite:////folder/file.db."
+        )
     return file
 
 

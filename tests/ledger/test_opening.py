@@ -39,6 +39,11 @@ def test_other_urls_are_refused_without_what_is_in_them(url: str, sentence: str)
     assert "secret" not in str(found.value)
 
 
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="this is a folder: add a name"):
+        open_ledger(f"sqlite:///{tmp_path}")
+
+
 @pytest.mark.parametrize("module", ["psycopg", "sqlalchemy"])
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
