@@ -46,14 +46,6 @@ class KeyDocument(msgspec.Struct, frozen=True, kw_only=True):
     rotated_from: str | None
 
 
-class KeyList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of keys; the next one begins after the id of the last."""
-
-    object: str = "list"
-    data: Sequence[KeyDocument]
-    has_more: bool
-
-
 class BudgetDocument(msgspec.Struct, frozen=True, kw_only=True):
     """How an account of a budget stands; amounts are exact dollars, as text.
 
@@ -86,7 +78,10 @@ class LimitDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """A list of documents; `has_more` is whether there are more than were asked for."""
+    """A list of documents; `has_more` is whether there are more than were asked for.
+
+    The next page of one that has pages begins after the id of the last.
+    """
 
     object: str = "list"
     data: Sequence[Any]

@@ -8,7 +8,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from veneer.admin.api import AdminApi, Handler, by, logger
-from veneer.admin.documents import Answer, KeyList, document_of
+from veneer.admin.documents import Answer, Listing, document_of
 from veneer.admin.inputs import read_count, read_object, read_query
 from veneer.dialects import Kind
 from veneer.errors import Error
@@ -104,7 +104,7 @@ class AdminKeys(AdminApi):
         team, after = query.get("team"), query.get("after")
         records = await self._store.list(team=team, after=after, limit=limit + 1)
         data = [document_of(record) for record in records[:limit]]
-        return Answer(KeyList(data=data, has_more=len(records) > limit))
+        return Answer(Listing(data=data, has_more=len(records) > limit))
 
     async def _show(self, key_id: str, _scope: Scope, _receive: Receive) -> Answer | Error:
         record = await self._store.get(key_id) if is_text(key_id) else None

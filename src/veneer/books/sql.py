@@ -185,12 +185,12 @@ class SqlBooks:
         await connection.execute(update(revision).values(limits=revision.c.limits + 1))
 
     async def _read(self, work: Work[T]) -> T:
-        with _said():
+        with _by_books():
             await self._checked()
             return await self._database.read(work)
 
     async def _write(self, work: Work[T]) -> T:
-        with _said():
+        with _by_books():
             await self._checked()
             return await self._database.write(work)
 
@@ -207,7 +207,8 @@ def _place(balance: Balance) -> tuple[str, tuple[str, ...], int]:
 
 
 @contextmanager
-def _said() -> Iterator[None]:
+def _by_books() -> Iterator[None]:
+    """Say of the database what books say of a ledger."""
     try:
         yield
     except StoreUnavailableError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from veneer.budgets.errands import Errands
+from veneer.budgets._errands import Errands
 from veneer.budgets.periods import PeriodName
 from veneer.budgets.policy import BudgetPolicy
 from veneer.ledger.entry import Moved

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 from veneer.budgets._delivery import Delivery, Failure, delivery_of, judged
-from veneer.budgets.errands import Errands
+from veneer.budgets._errands import Errands
 from veneer.budgets.thresholds import Crossing
 from veneer.wire import signing
 

@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import Callable
 
-from veneer.ledger.watch import Watch
+from veneer.ledger.lookout import Lookout
 
 # A lease has so many renewals: one may come late without anybody believing that we are over.
 _RENEWALS = 3
@@ -25,7 +25,7 @@ class Lease:
         self._lease = lease
         self._clock = clock
         self._wall = wall
-        self._watch = Watch(lease, clock)
+        self._lookout = Lookout(lease, clock)
         self._renew_at = self._look_at = clock()
         self.token = secrets.token_hex(16)
         self.id = 0

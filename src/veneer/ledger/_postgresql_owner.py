@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from veneer.ledger import _postgresql_tables as tables
 from veneer.ledger._lease import Lease
 from veneer.ledger._postgresql_query import fetched
-from veneer.ledger.watch import Owner
+from veneer.ledger.lookout import Owner
 
 
 class Ownership(Lease):
@@ -27,7 +27,7 @@ class Ownership(Lease):
         """Remove the owners that are over; each statement stands alone."""
         now = self._clock()
         beats: dict[int, int] = dict(await fetched(connection, tables.FIND_OWNERS, self.id))
-        over = self._watch.look([Owner(number, times) for number, times in beats.items()])
+        over = self._lookout.look([Owner(number, times) for number, times in beats.items()])
         if over:
             asked = (over, [beats[number] for number in over])
             await connection.exec_driver_sql(tables.REMOVE_OWNERS, asked)

@@ -4,7 +4,7 @@ import sqlite3
 
 from veneer.ledger import _sqlite_tables as tables
 from veneer.ledger._lease import Lease
-from veneer.ledger.watch import Owner
+from veneer.ledger.lookout import Owner
 
 
 class Ownership(Lease):
@@ -30,7 +30,7 @@ class Ownership(Lease):
             return False
         now = self._clock()
         others = connection.execute(tables.FIND_OWNERS, (self.id,)).fetchall()
-        over = self._watch.look([Owner(number, beats) for number, beats in others])
+        over = self._lookout.look([Owner(number, beats) for number, beats in others])
         connection.executemany(tables.REMOVE_OWNER, [(number,) for number in over])
         self._looked(now)
         return True

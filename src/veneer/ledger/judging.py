@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from veneer.ledger.entry import Account, Balance, Exhausted, Limit, Moved, State
+from veneer.ledger.entry import Account, Balance, Exhausted, Moved, State
 
 K = TypeVar("K", bound=Hashable)
 
@@ -126,8 +126,3 @@ def limited(account: Account, limits: Limits) -> Account:
     if limit == account.limit:
         return account
     return msgspec.structs.replace(account, limit=limit)
-
-
-def by_partition(limits: Sequence[Limit]) -> Limits:
-    """Return limits that operators have set as a judge needs them."""
-    return {(limit.budget, limit.partition): limit.amount for limit in limits}

@@ -1,49 +1,49 @@
 """Who is over: as far as one has seen oneself, whatever the clocks say."""
 
 from tests.limiters.clock import Clock
-from veneer.ledger.watch import Owner, Watch
+from veneer.ledger.lookout import Lookout, Owner
 
 
 def test_one_who_shows_no_life_is_over_at_the_third_look() -> None:
     clock = Clock()
-    watch = Watch(30.0, clock)
+    lookout = Lookout(30.0, clock)
     for expected in ([], [], [1]):
-        assert watch.look([Owner(1, 7)]) == expected
+        assert lookout.look([Owner(1, 7)]) == expected
         clock.now += 15.0
 
 
 def test_one_who_goes_on_is_never_over() -> None:
     clock = Clock()
-    watch = Watch(30.0, clock)
+    lookout = Lookout(30.0, clock)
     for beats in range(20):
-        assert watch.look([Owner(1, beats)]) == []
+        assert lookout.look([Owner(1, beats)]) == []
         clock.now += 15.0
 
 
 def test_looks_that_are_close_together_are_one() -> None:
     clock = Clock()
-    watch = Watch(30.0, clock)
+    lookout = Lookout(30.0, clock)
     for _ in range(20):
-        assert watch.look([Owner(1, 7)]) == []
+        assert lookout.look([Owner(1, 7)]) == []
         clock.now += 1.4
     clock.now += 15.0
-    assert watch.look([Owner(1, 7)]) == [1]
+    assert lookout.look([Owner(1, 7)]) == [1]
 
 
 def test_after_a_time_in_which_nobody_could_write_one_has_another_half_lease() -> None:
     clock = Clock()
-    watch = Watch(30.0, clock)
-    watch.look([Owner(1, 7)])
+    lookout = Lookout(30.0, clock)
+    lookout.look([Owner(1, 7)])
     clock.now += 3600.0
-    assert watch.look([Owner(1, 7)]) == []
+    assert lookout.look([Owner(1, 7)]) == []
     clock.now += 15.0
-    assert watch.look([Owner(1, 8)]) == []
+    assert lookout.look([Owner(1, 8)]) == []
 
 
 def test_those_who_have_gone_are_forgotten() -> None:
     clock = Clock()
-    watch = Watch(30.0, clock)
+    lookout = Lookout(30.0, clock)
     for owners in ([Owner(1, 7)], [], [Owner(1, 7)], [Owner(1, 7)]):
-        assert watch.look(owners) == []
+        assert lookout.look(owners) == []
         clock.now += 15.0
-    assert watch.look([Owner(1, 7)]) == [1]
+    assert lookout.look([Owner(1, 7)]) == [1]

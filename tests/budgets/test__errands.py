@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from tests.limiters import virtual
-from veneer.budgets.errands import MAX_WAITING, Errands
+from veneer.budgets._errands import MAX_WAITING, Errands
 
 
 class Errand:

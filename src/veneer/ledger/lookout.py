@@ -23,7 +23,7 @@ class _Seen(msgspec.Struct):
     at: float
 
 
-class Watch:
+class Lookout:
     """Tells which owners have shown no life for a lease, as far as it has seen itself.
 
     No clock is compared with another's, nor with one from before: whatever is set back or forth,
