@@ -21,7 +21,8 @@ from veneer.config.idempotency import build_idempotency
 from veneer.config.operations import denied
 from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
-from veneer.config.tables import Config, TimeoutsTable, UpstreamTable
+from veneer.config.tables import Config
+from veneer.config.upstream_tables import TimeoutsTable, UpstreamTable
 from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
 from veneer.layers.balance import PATH as BALANCE
