@@ -3,14 +3,15 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.types import Scope
 
 from tests.asgi import Exchange, http_scope
 from veneer import facts
-from veneer.dialects import OPENAI, Dialect, Failure, Kind
+from veneer.dialects import OPENAI, Dialect, Failure, Form, Kind
 from veneer.errors import Error
-from veneer.facts import RequestId
+from veneer.facts import RequestId, Route
 from veneer.wire import fields
 
 REFUSAL = Error(
@@ -128,3 +129,45 @@ async def test_any_message_stays_one_json_string(text: str) -> None:
     assert exchange.json()["error"]["message"] == text
     assert event.count(b"\n") == 2
     assert json.loads(event.removeprefix(b"data: "))["error"]["message"] == text
+
+
+WAITING = Error(
+    Kind.REQUESTS_LIMITED,
+    "Too many.",
+    headers=((b"retry-after", b"3"), (b"retry-after-ms", b"2500")),
+    terms={"wait": "3"},
+)
+
+
+def with_form(form: Form, **more: Any) -> Dialect:
+    forms = {**OPENAI.forms, Kind.REQUESTS_LIMITED: form}
+    return msgspec.structs.replace(PLAIN, forms=forms, **more)
+
+
+async def test_a_dialect_may_word_what_has_the_terms_for_it() -> None:
+    worded = with_form(Form(429, "t", wording="Come again in {wait} s."))
+    exchange = await Exchange(scope_with(worded)).run(WAITING)
+    assert exchange.body == b"429: Too many."
+    assert WAITING.in_dialect(scope_with(worded))[1].said == "Come again in 3 s."
+    bare = msgspec.structs.replace(WAITING, terms={})
+    assert bare.in_dialect(scope_with(worded))[1].said == "Too many."
+
+
+async def test_a_dialect_may_keep_silent_on_when_to_come_again() -> None:
+    silent = with_form(Form(429, "t", wait=False))
+    exchange = await Exchange(scope_with(silent)).run(WAITING)
+    assert exchange.header("retry-after") is None
+    assert exchange.header("retry-after-ms") is None
+    told = await Exchange(scope_with(with_form(Form(429, "t")))).run(WAITING)
+    assert told.header("retry-after") == "3"
+
+
+async def test_a_dialect_may_tell_of_errors_in_fields_and_knows_where_the_call_went() -> None:
+    def told(failure: Failure) -> list[tuple[bytes, bytes]]:
+        assert failure.route is not None
+        return [(b"x-target", failure.route.target.encode())]
+
+    telling = with_form(Form(429, "t"), error_fields=told)
+    route = Route(target="small-1", status=429)
+    exchange = await Exchange(scope_with(telling, route)).run(WAITING)
+    assert exchange.header("x-target") == "small-1"

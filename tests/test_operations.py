@@ -1,5 +1,6 @@
 """Operations: one reading of a path decides what it asks for and where it goes."""
 
+import re
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -341,3 +342,33 @@ def test_no_path_is_too_odd_to_be_judged(path: str) -> None:
         http_scope("GET", path, raw_path=quote(path, errors="replace").encode())
     )
     assert isinstance(judged, (Endpoint, Error))
+
+
+def test_what_is_denied_is_not_served_and_the_error_says_what_is() -> None:
+    allowed = Allowed(["files"], ["images", "audio.speech"])
+    for path in ("/v1/images/generations", "/v1/images/edits", "/v1/audio/speech"):
+        error = allowed.judge(scope_of(path))
+        assert isinstance(error, Error)
+        assert error.kind is Kind.NOT_SERVED
+        assert "What is: audio.transcriptions, audio.translations, chat.comp" in error.message
+    for path in ("/v1/audio/transcriptions", "/v1/files", "/v1/chat/completions"):
+        assert isinstance(allowed.judge(scope_of(path)), Endpoint)
+
+
+def test_an_operation_is_denied_without_what_is_stored_of_it() -> None:
+    allowed = Allowed(["responses.stored"], ["responses"])
+    assert "responses" not in allowed.names
+    assert allowed.stored
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "sentence"),
+    [
+        ([], ["image"], "'image' is no operation."),
+        ([], ["imagess.edits"], "Did you mean 'images.edits'?"),
+        (["images.edits"], ["images"], "'images.edits' is both allowed and denied."),
+    ],
+)
+def test_what_cannot_be_denied_is_refused(allow: list[str], deny: list[str], sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        Allowed(allow, deny)

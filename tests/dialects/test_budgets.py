@@ -147,3 +147,8 @@ def test_any_standings_make_fields_that_stand_once(standings: list[BudgetStandin
         exceeded = b"x-budget-exceeded" in names
         if write is auriko_budget_fields:
             assert exceeded is any(one.exceeded for one in standings)
+
+
+def test_the_brand_is_in_aurous_field() -> None:
+    [(name, _)] = aurous_budget_fields(EVERY, CREDITS, b"acme")
+    assert name == b"acme-credits-available"

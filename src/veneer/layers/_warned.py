@@ -17,8 +17,8 @@ class Chunk(msgspec.Struct):
 
     id: str
     object: str
-    created: int
-    model: str
+    created: int = 0
+    model: str = ""
     choices: list[Any] = []
 
 
