@@ -190,3 +190,30 @@ async def test_tools_are_looked_for_only_where_they_have_a_price() -> None:
     watched = Watched()
     await ask(charged(plain(), ledger=watched), declaring("web_search"))
     assert watched.holds[0].amount == HELD
+
+
+@pytest.mark.parametrize(
+    ("path", "price", "is_priced"),
+    [
+        ("chat/completions", Price(image=IMAGE), False),
+        ("chat/completions", Price(second=IMAGE), False),
+        ("chat/completions", Price(tools=TOOLS), False),
+        ("chat/completions", Price(request=0), True),
+        ("chat/completions", Price(input=0), True),
+        ("images/generations", Price(second=IMAGE), False),
+        ("images/generations", Price(image=0), True),
+        ("audio/speech", Price(image=IMAGE), False),
+        ("audio/speech", Price(second=IMAGE), True),
+    ],
+)
+async def test_a_price_of_something_else_is_none(
+    path: str,
+    price: Price,
+    is_priced: bool,  # noqa: FBT001 - pytest gives it
+) -> None:
+    watched = Watched()
+    exchange = json_request({"model": "small", "prompt": "x", "input": "x"}, f"/v1/{path}")
+    layer = charged(plain(), ledger=watched, prices=PriceBook([("small", price)]))
+    answer = await ask(layer, exchange)
+    assert (answer.status == 200) is is_priced
+    assert len(watched.holds) == is_priced

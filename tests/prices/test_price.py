@@ -108,9 +108,18 @@ def test_the_dearest_is_no_less_than_any_in_any_tier(several: list[Price]) -> No
         for kind in (*INPUT, *OUTPUT):
             assert most.rates[kind] >= price.rates[kind] * price.dearest_tier
         for unit in UNITS:
-            assert getattr(most, unit) >= (getattr(price, unit) or 0)
+            assert (getattr(most, unit) or 0) >= (getattr(price, unit) or 0)
         for tool, amount in price.tools.items():
             assert most.tools[tool] >= amount
+
+
+@given(st.lists(prices(), min_size=1, max_size=3))
+def test_the_dearest_prices_what_any_does_and_nothing_else(several: list[Price]) -> None:
+    most = dearest(several)
+    assert most.has_tokens is any(price.has_tokens for price in several)
+    for unit in UNITS:
+        given_none = all(getattr(price, unit) is None for price in several)
+        assert (getattr(most, unit) is None) is given_none
 
 
 def test_the_dearest_of_one_is_as_dear() -> None:

@@ -154,7 +154,7 @@ class Tariff:
         name = call.model or call.operation.name
         price = self._prices.dearest(name, at=at)
         need = self._need(scope, call, body)
-        if price is None:
+        if price is None or not _covers(price, call.operation.name):
             if not self._free:
                 return None
             return Bill(name=name, at=at, need=need, amount=0, prices=None)
@@ -188,6 +188,14 @@ class Tariff:
         seconds = max(1, _uploaded(scope["headers"]) // SOUND_BYTES)
         written = max(self._default_output, seconds * SPOKEN_TOKENS)
         return Need(Estimate(text + seconds * SOUND_TOKENS, written), 0, float(seconds))
+
+
+def _covers(price: Price, operation: str) -> bool:
+    """Whether a price is one of this operation: that of images alone is none of a chat."""
+    if price.has_tokens or price.request is not None:
+        return True
+    own = price.image if operation.startswith("images.") else price.second
+    return own is not None and operation not in ESTIMATED
 
 
 def _uploaded(headers: Sequence[tuple[bytes, bytes]]) -> int:

@@ -149,13 +149,20 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 def dearest(prices: Sequence[Price]) -> Price:
-    """Return the price whose every amount is the highest that one of these has, in any tier."""
-    rates: dict[str, Any] = {
-        kind: max(_ceiling(price.rates[kind] * price.dearest_tier) for price in prices)
-        for kind in (*INPUT, *OUTPUT)
-    }
+    """Return the price whose every amount is the highest that one of these has, in any tier.
+
+    It prices what any of these does, and nothing else.
+    """
+    rates: dict[str, Any] = {}
+    if any(price.has_tokens for price in prices):
+        rates = {
+            kind: max(_ceiling(price.rates[kind] * price.dearest_tier) for price in prices)
+            for kind in (*INPUT, *OUTPUT)
+        }
     units: dict[str, Any] = {
-        unit: max(getattr(price, unit) or 0 for price in prices) for unit in UNITS
+        unit: max(amounts)
+        for unit in UNITS
+        if (amounts := [each for price in prices if (each := getattr(price, unit)) is not None])
     }
     tools: dict[str, int] = {}
     for price in prices:
