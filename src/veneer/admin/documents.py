@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from veneer.answers import send_document
 from veneer.books.books import By, UsageLine
 from veneer.books.overview import Line
 from veneer.budgets.notation import UNLIMITED
@@ -96,16 +97,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the whole response."""
-        body = msgspec.json.encode(self.document)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-        ]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        if scope["method"] == "HEAD":
-            body = b""
-        await send({"type": "http.response.body", "body": body})
+        await send_document(scope, send, msgspec.json.encode(self.document), status=self.status)
 
 
 def document_of(record: KeyRecord, secret: str | None = None) -> KeyDocument:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from veneer import facts
+from veneer.answers import send_document
 from veneer.catalog.catalog import Catalog
 from veneer.catalog.model import Model
 from veneer.catalog.permission import is_permitted
@@ -54,7 +54,7 @@ class Listing:
                 await unknown(name)(scope, receive, send)
                 return
             row = dialect.model(self._listed(name, model), self._credits)
-            await _send(msgspec.json.encode(row), scope, send)
+            await send_document(scope, send, msgspec.json.encode(row), headers=())
             return
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("endpoint")
         permitted = (
@@ -68,7 +68,8 @@ class Listing:
             if asked is None or asked[-1] in listed.endpoints
         ]
         age = max(0.0, self._clock() - catalog.made) if catalog.made else 0.0
-        await _send(dialect.models(rows, catalog.version, age), scope, send)
+        body = dialect.models(rows, catalog.version, age)
+        await send_document(scope, send, body, headers=())
 
     def _listed(self, name: str, model: Model) -> Listed:
         price = None
@@ -84,12 +85,3 @@ def unknown(name: str) -> Error:
         f"The model `{name}` does not exist or you do not have access to it.",
         param="model",
     )
-
-
-async def _send(body: bytes, scope: Scope, send: Send) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-    ]
-    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

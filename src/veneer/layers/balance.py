@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
+from veneer.answers import ONLY_READ, send_document
 from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.told import Told
 from veneer.dialects import OPENAI, Dialect, Kind
@@ -23,11 +24,6 @@ from veneer.operations import path_below_base
 from veneer.prices.credits import Credits
 
 PATH = "/balance"
-METHOD_NOT_ALLOWED = Error(
-    Kind.METHOD_NOT_ALLOWED,
-    "This path answers GET and HEAD.",
-    headers=((b"allow", b"GET, HEAD"),),
-)
 UNAVAILABLE = Error(
     Kind.LEDGER_UNAVAILABLE,
     "The balance cannot be read right now. Try again later.",
@@ -80,7 +76,7 @@ class BalanceMiddleware(Layer):
         if path_below_base(scope) != self._path:
             await self.app(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
-            await METHOD_NOT_ALLOWED(scope, receive, send)
+            await ONLY_READ(scope, receive, send)
         else:
             await self._answer(scope, receive, send)
 
@@ -91,13 +87,4 @@ class BalanceMiddleware(Layer):
             await UNAVAILABLE(scope, receive, send)
             return
         dialect = facts.get(scope, Dialect) or OPENAI
-        body = dialect.balance(standings, self._credits)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if scope["method"] == "HEAD":
-            body = b""
-        await send({"type": "http.response.body", "body": body})
+        await send_document(scope, send, dialect.balance(standings, self._credits))

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from veneer.answers import send_document
 from veneer.layer import Layer
 from veneer.paths import path_of
 
@@ -85,13 +86,4 @@ class HealthMiddleware(Layer):
 
 async def _answer(status: int, document: dict[str, str], scope: Scope, send: Send) -> None:
     """Send a small document; a probe's method makes no difference, but HEAD gets no body."""
-    body = msgspec.json.encode(document)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    if scope["method"] == "HEAD":
-        body = b""
-    await send({"type": "http.response.body", "body": body})
+    await send_document(scope, send, msgspec.json.encode(document), status=status)

@@ -12,11 +12,11 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
+from veneer.answers import NO_STORE, ONLY_READ, send_document
 from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.told import Told
-from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.rate_limits import tightest
-from veneer.errors import Error
 from veneer.facts import Principal, Quotas
 from veneer.layer import Layer
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
@@ -25,12 +25,6 @@ from veneer.prices.credits import Credits
 from veneer.quotas.quota import REQUESTS
 
 PATH = "/me"
-
-METHOD_NOT_ALLOWED = Error(
-    Kind.METHOD_NOT_ALLOWED,
-    "This path answers GET and HEAD.",
-    headers=((b"allow", b"GET, HEAD"),),
-)
 
 
 class MeMiddleware(Layer):
@@ -71,7 +65,7 @@ class MeMiddleware(Layer):
         if path_below_base(scope) != self._path or principal is None:
             await self.app(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
-            await METHOD_NOT_ALLOWED(scope, receive, send)
+            await ONLY_READ(scope, receive, send)
         else:
             await self._answer(principal, scope, send)
 
@@ -79,16 +73,8 @@ class MeMiddleware(Layer):
         quotas, dialect = facts.get(scope, Quotas), facts.get(scope, Dialect) or OPENAI
         standing = None if quotas is None else tightest(quotas.standings, REQUESTS)
         body = dialect.me(principal, standing)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-            *await self._budget_fields(dialect, scope),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        if scope["method"] == "HEAD":
-            body = b""
-        await send({"type": "http.response.body", "body": body})
+        headers = (NO_STORE, *await self._budget_fields(dialect, scope))
+        await send_document(scope, send, body, headers=headers)
 
     async def _budget_fields(self, dialect: Dialect, scope: Scope) -> list[tuple[bytes, bytes]]:
         if self._told is None or dialect.budget_fields is None:
