@@ -20,12 +20,12 @@ class Edits:
     known. `output_text` is whether a response of the Responses API has the text of its output, too,
     which OpenAI's clients put together themselves. `beside` gives members for the event that
     carries the last object of a stream of the Responses API, to stand beside it, once `at_end` have
-    been called. `failed` is whether that object, or the body, tells of an error. `events` is how
-    many a stream has had by then, None where the answer is no stream; `answered`, what the upstream
-    has said beside its usage. `images` is how many images have come, if `images_wanted` asks for
-    that, None where it cannot be seen. `error` says the error that a stream ends with in other
-    words: it gets the data of its event, the operation's name and how many events went before, and
-    returns the event.
+    been called. `failed` is, where it is there, whether the object tells of an error. `events` is
+    how many a stream has had by then, None where the answer is no stream; `answered`, what the
+    upstream has said beside its usage. `images` is how many images have come, if `images_wanted`
+    asks for that, None where it cannot be seen. `error` says the error that a stream ends with in
+    other words: it gets the data of its event, the operation's name and how many events went
+    before, and returns the event.
     """
 
     __slots__ = (

@@ -134,6 +134,7 @@ class Upstream:
 
     def __init__(self, status: int, body: bytes, kind: bytes = b"application/json") -> None:
         self._answer = (status, body, kind)
+        self.calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
@@ -142,13 +143,14 @@ class Upstream:
                 await receive()
                 await send({"type": f"lifespan.{name}.complete"})
             return
+        self.calls += 1
         status, body, kind = self._answer
         headers = [(b"content-type", kind)]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-def raised_over(upstream: Upstream, *, stream: bool = False) -> Any:
+def raised_over(upstream: Upstream, *, stream: bool = False, max_retries: int = 0) -> Any:
     """Return what the client raises before a model server like this."""
     with listening(upstream) as below:
         url = f"http://127.0.0.1:{below}/v1"
@@ -158,7 +160,8 @@ def raised_over(upstream: Upstream, *, stream: bool = False) -> Any:
             "log": {"enabled": False},
         }
         with listening(build(parse(settings))) as port:
-            client: Any = Client(api_key="x", base_url=f"http://127.0.0.1:{port}", max_retries=0)
+            root = f"http://127.0.0.1:{port}"
+            client: Any = Client(api_key="x", base_url=root, max_retries=max_retries)
             with client._httpx, pytest.raises(AurikoAPIError) as caught:
                 list(client.chat.completions.create(model="m", messages=SAYS_HELLO, stream=stream))
     return caught.value
@@ -202,3 +205,25 @@ def test_an_error_in_a_stream_is_of_its_classes() -> None:
     assert type(error) is types.APIStatusError
     assert (error.code, error.message) == ("upstream_error", "It broke.")
     assert error.provider == "shaky"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "calls"),
+    [
+        (404, b'{"detail":"Not Found"}', 1),
+        (422, b"no", 1),
+        (500, b"", 1),
+        (429, b"{}", 3),
+        (502, b"bad", 3),
+        (503, b"", 3),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, calls: int
+) -> None:
+    """A body that it took for malformed it would try again, whatever the status."""
+    monkeypatch.setattr(Client, "_calculate_retry_delay", lambda *_given, **_more: 0.0)
+    upstream = Upstream(status, body)
+    error = raised_over(upstream, max_retries=2)
+    assert upstream.calls == calls
+    assert error.response_headers.get("x-error-retryable") == str(calls > 1).lower()

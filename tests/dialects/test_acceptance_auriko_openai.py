@@ -1,6 +1,6 @@
 """OpenAI's real client before Auriko's dialect, with the helpers that Auriko has for it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -26,12 +26,6 @@ def stack() -> Iterator[Served]:
 @pytest.fixture
 def openai_client(stack: Served) -> Iterator[OpenAI]:
     with OpenAI(base_url=stack.url, api_key=stack.key, max_retries=0) as made:
-        yield made
-
-
-@pytest.fixture
-async def bridge(stack: Served) -> AsyncIterator[AurikoAsyncOpenAI]:
-    async with AurikoAsyncOpenAI(api_key=stack.key, base_url=stack.url, max_retries=0) as made:
         yield made
 
 
@@ -127,8 +121,19 @@ async def test_the_bridge_keeps_the_last_metadata(
     assert len(told) == 4
 
 
-async def test_the_bridge_raises_errors_of_both(bridge: Any) -> None:
-    with pytest.raises(types.NotFoundError) as caught:
-        await bridge.chat.completions.create(model="nobody", messages=SAYS_HELLO)
-    assert isinstance(caught.value, openai.NotFoundError)
-    assert bridge.last_routing_metadata is None
+@pytest.mark.parametrize(
+    ("key", "model", "of_auriko", "of_openai"),
+    [
+        (Served.key, "nobody", types.NotFoundError, openai.NotFoundError),
+        (Served.wrong_key, CHAT, types.AuthenticationError, openai.AuthenticationError),
+        (Served.spent_key, CHAT, types.RateLimitError, openai.RateLimitError),
+    ],
+)
+async def test_the_bridge_raises_errors_of_both(
+    stack: Served, key: str, model: str, of_auriko: Any, of_openai: Any
+) -> None:
+    async with AurikoAsyncOpenAI(api_key=key, base_url=stack.url, max_retries=0) as client:
+        with pytest.raises(of_auriko) as caught:
+            await client.chat.completions.create(model=model, messages=SAYS_HELLO)
+        assert client.last_routing_metadata is None
+    assert isinstance(caught.value, of_openai)

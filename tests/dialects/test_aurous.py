@@ -2,11 +2,17 @@
 
 import json
 
+import msgspec
 import pytest
 
+from tests.asgi import Exchange, http_scope
 from tests.dialects.openai_client import raised_by
+from veneer import facts
 from veneer.dialects import Failure, Kind
 from veneer.dialects.aurous import FORMS, aurous
+from veneer.facts import Cost, Route
+from veneer.idempotency.replay import IN_FLIGHT
+from veneer.prices.credits import Credits
 
 AUROUS = aurous(docs="https://docs.test/errors")
 
@@ -72,3 +78,29 @@ def test_brands_that_no_field_can_have_are_refused(brand: str) -> None:
 def test_versions_that_are_no_dates_are_refused(version: str) -> None:
     with pytest.raises(ValueError, match="A version is"):
         aurous(versions=[version])
+
+
+def test_an_error_of_the_model_server_comes_with_its_status() -> None:
+    route = Route(target="demo", status=503)
+    for kind, status in ((Kind.UPSTREAM_BUSY, 503), (Kind.INTERNAL, None)):
+        failed = msgspec.structs.replace(failure(kind), route=route)
+        assert json.loads(AUROUS.body(failed))["error"].get("status") == status
+
+
+async def test_who_asks_again_too_soon_is_not_told_when_to_come() -> None:
+    exchange = Exchange(http_scope())
+    facts.put(exchange.scope, AUROUS)
+    await exchange.run(IN_FLIGHT)
+    assert (exchange.status, exchange.header("retry-after")) == (409, None)
+    assert exchange.json()["error"]["code"] == "idempotency_key_in_use"
+    assert (await Exchange(http_scope()).run(IN_FLIGHT)).header("retry-after") == "1"
+
+
+def test_the_brand_is_in_what_tells_the_cost_and_the_balance() -> None:
+    [(name, _)] = aurous("Acme").cost_fields(Cost(total=1), Credits())
+    assert name == b"acme-credits-charged"
+    assert aurous("Acme").idempotency_names == (
+        "Idempotency-Key",
+        "Acme-Idempotent-Key",
+        "Acme-Idempotency-Key",
+    )

@@ -93,7 +93,8 @@ class BodyRelay:
         if self._edits.images_wanted:
             self._edits.images = images_in(body)
         if self.observed and self._edits.changes_body:
-            self._edits.failed = b'"error"' in body and says_error(body)
+            if self._edits.beside is not None:
+                self._edits.failed = b'"error"' in body and says_error(body)
             self.edited = True
             body = edited(body, self._edits, self.usage, raw=raw)
         return body
