@@ -171,3 +171,21 @@ async def test_a_dialect_may_tell_of_errors_in_fields_and_knows_where_the_call_w
     route = Route(target="small-1", status=429)
     exchange = await Exchange(scope_with(telling, route)).run(WAITING)
     assert exchange.header("x-target") == "small-1"
+
+
+@pytest.mark.parametrize(
+    ("error", "wait"),
+    [
+        (WAITING, "3"),
+        (msgspec.structs.replace(WAITING, headers=()), "7"),
+        (msgspec.structs.replace(WAITING, headers=(), retry=False), None),
+        (Error(Kind.SHUTTING_DOWN, "Soon."), "7"),
+        (REFUSAL, None),
+    ],
+)
+async def test_a_dialect_may_advise_to_wait_where_nobody_knows_better(
+    error: Error, wait: str | None
+) -> None:
+    patient = with_form(Form(429, "t"), wait=7)
+    exchange = await Exchange(scope_with(patient)).run(error)
+    assert exchange.header("retry-after") == wait

@@ -1,6 +1,7 @@
 """Errors: what a layer answers when it refuses; an error is an ASGI app."""
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -12,6 +13,8 @@ from veneer.facts import RequestId, Route
 Field = tuple[bytes, bytes]
 
 WAITS = frozenset([b"retry-after", b"retry-after-ms"])
+# Statuses that are over after some time.
+BUSY = frozenset([HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE])
 
 
 class BrokenResponseError(Exception):
@@ -50,6 +53,8 @@ class Error(msgspec.Struct, frozen=True):
         if dialect.error_fields is not None:
             headers += dialect.error_fields(failure)
         status = self.status or failure.form.status
+        if dialect.wait is not None and status in BUSY and retry is not False:
+            _advise(headers, dialect.wait)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if scope["method"] == "HEAD":
             body = b""
@@ -76,6 +81,12 @@ class Error(msgspec.Struct, frozen=True):
             route=facts.get(scope, Route),
         )
         return dialect, failure
+
+
+def _advise(headers: list[Field], wait: int) -> None:
+    """Say after how many seconds to try again, where nothing says so yet."""
+    if not any(name in WAITS for name, _ in headers):
+        headers.append((b"retry-after", b"%d" % wait))
 
 
 def without_waits(headers: Iterable[Field]) -> list[Field]:

@@ -190,6 +190,8 @@ def test_an_upstreams_error_names_its_provider(
     fields: Any = error.response_headers
     assert fields.get("x-error-provider") == "shaky"
     assert fields.get("x-error-type") == error.type
+    if status in {429, 503}:
+        assert error.retry_after_seconds == 1
     if status == 429:
         assert error.message == "Slow down."
         assert fields.get("x-rate-limit-source") == "provider"

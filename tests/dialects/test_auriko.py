@@ -111,3 +111,9 @@ def test_the_event_of_a_broken_response_is_flat() -> None:
     event = AURIKO.event(failure(Kind.UPSTREAM_INTERRUPTED), "responses")
     said = json.loads(event.partition(b"data: ")[2])
     assert (said["type"], said["code"]) == ("error", "upstream_error")
+
+
+def test_without_documentation_errors_name_no_page() -> None:
+    failed = Failure(FORMS[Kind.INTERNAL], "Something is wrong.", None, None)
+    said = json.loads(auriko().body(failed))["error"]
+    assert said.keys() == {"message", "type", "code", "param"}

@@ -171,6 +171,7 @@ def auriko(*, docs: str | None = None) -> Dialect:
         output_text=True,
         metadata=auriko_metadata,
         error_fields=auriko_error_fields,
+        wait=1,
         body=body_of(members),
         event=event_of(members),
         rate_limit_fields=auriko_fields,

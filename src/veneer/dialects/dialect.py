@@ -91,7 +91,9 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     `shows_usage` is whether streams tell their usage unasked, `output_text` whether responses of
     the Responses API have all of their text as one member. `metadata` gives the members that
     tell how a call was routed, for the last object of its answer, and is None for an API that has
-    none. `error_fields` gives fields of a response that tell of its error.
+    none. `error_fields` gives fields of a response that tell of its error; `wait` is after how many
+    seconds clients are told to come again by a 429 or 503 for which nobody knows better, None for
+    no such advice.
 
     `idempotency_names` are the fields that may hold a key; `records_streams` is whether a stream
     under one is recorded, else it runs as if it had none, and begins with a chunk that says so if
@@ -121,6 +123,7 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     output_text: bool = False
     metadata: Callable[[Routing], bytes] | None = None
     error_fields: ErrorFields | None = None
+    wait: int | None = None
     version: tuple[bytes, bytes] | None = None
     versions: Versions | None = None
     idempotency_names: Sequence[str] = ("Idempotency-Key",)
