@@ -7,7 +7,8 @@ import pytest
 from tests.calls import call_of, refused
 from veneer.call import Call
 from veneer.dialects import Kind
-from veneer.stored import MAX_ITEM_MEMBERS, MAX_ITEMS
+from veneer.members import read_members
+from veneer.stored import MAX_ITEM_MEMBERS, MAX_ITEMS, refuse_stored
 
 DEEP = 100_000
 
@@ -84,3 +85,14 @@ async def test_items_that_would_be_looked_at_for_long_are_refused() -> None:
 async def test_deep_items_are_refused_as_too_deep() -> None:
     body = b'{"input":[{"id":' + b"[" * DEEP + b"]" * DEEP + b"}]}"
     assert (await refused(body, "/v1/responses")).kind is Kind.INVALID_JSON
+
+
+@pytest.mark.parametrize(
+    ("store", "refused"), [(b"true", True), (b"false", False), (b"null", False)]
+)
+def test_where_nothing_is_kept_an_answer_may_not_ask_for_it(store: bytes, *, refused: bool) -> None:
+    members = read_members("responses", b'{"store":%b}' % store)
+    assert refuse_stored(members) is None
+    error = refuse_stored(members, keeps=False)
+    assert (error is not None) == refused
+    assert error is None or error.param == "store"

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope
 
 from veneer import facts
 from veneer.client import BodyTimeoutError, BodyTooLargeError, client_of
-from veneer.dialects import Kind
+from veneer.dialects import Dialect, Kind
 from veneer.errors import BODY_LATE, Error
 from veneer.facts import RequestFact
 from veneer.members import Members, StreamOptions, read_members
@@ -71,7 +71,9 @@ async def read_call(
         body = await _read_body(scope, receive, max_body)
         if isinstance(body, Error):
             return body
-        read = _read_members(endpoint.operation, body, stored=stored)
+        dialect = facts.get(scope, Dialect)
+        keeps = dialect is None or dialect.keeps_answers
+        read = _read_members(endpoint.operation, body, stored=stored, keeps=keeps)
     if isinstance(read, Call):
         facts.put(scope, read)
     return read
@@ -114,7 +116,7 @@ def _is_beyond(limit: int, announced: bytes) -> bool:
     return digits.isdigit() and (len(digits) > len(str(limit)) or int(digits) > limit)
 
 
-def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | Error:
+def _read_members(operation: Operation, body: bytes, *, stored: bool, keeps: bool) -> Call | Error:
     if not body.isascii():
         try:
             body.decode()
@@ -122,7 +124,9 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool) -> Call | 
             return Error(Kind.INVALID_JSON, f"The request body is not UTF-8 (byte {error.start}).")
     try:
         members = read_members(operation.name, body)
-        return (None if stored else refuse_stored(members)) or _judge(operation, members)
+        return (None if stored else refuse_stored(members, keeps=keeps)) or _judge(
+            operation, members
+        )
     except RecursionError:
         return Error(Kind.INVALID_JSON, "The request body is nested too deeply.")
     except splice.DuplicateMemberError as error:

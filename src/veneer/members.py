@@ -104,11 +104,12 @@ class CompletionMembers(Members):
 
 
 class ResponsesMembers(Members):
-    """Of a Responses call; the first three make it depend on, or leave, something upstream."""
+    """Of a Responses call; the first four make it depend on, or leave, something upstream."""
 
     background: msgspec.Raw = ABSENT
     previous_response_id: msgspec.Raw = ABSENT
     conversation: msgspec.Raw = ABSENT
+    store: msgspec.Raw = ABSENT
     tools: msgspec.Raw = ABSENT
     input: msgspec.Raw = ABSENT
     instructions: msgspec.Raw = ABSENT

@@ -27,8 +27,10 @@ _item = msgspec.json.Decoder(Item)
 _QUOTED = tuple(b'"%b"' % name.encode() for name in Item.__struct_fields__)
 
 
-def refuse_stored(members: Members) -> Error | None:
+def refuse_stored(members: Members, *, keeps: bool = True) -> Error | None:
     """Return the error for what reads or leaves something behind the upstream's key.
+
+    `keeps` is whether an answer may be left there, where nobody here can read it.
 
     Raises what `splice.members` does for an item that can be read in two ways.
     """
@@ -41,6 +43,8 @@ def refuse_stored(members: Members) -> Error | None:
                 f"'{name}' is not served here: every call carries its whole input.",
                 param=name,
             )
+    if not keeps and bytes(members.store) == b"true":
+        return Error(Kind.UNSUPPORTED_PARAMETER, "Answers are not stored here.", param="store")
     given = bytes(members.input)
     # An item without a type is a reference too, if it has an id and no role.
     if given[:1] == b"[" and (b"item_reference" in given or b'"id"' in given or b"\\u" in given):

@@ -137,3 +137,10 @@ async def test_the_bridge_raises_errors_of_both(
             await client.chat.completions.create(model=model, messages=SAYS_HELLO)
         assert client.last_routing_metadata is None
     assert isinstance(caught.value, of_openai)
+
+
+def test_responses_are_not_stored(openai_client: OpenAI) -> None:
+    assert openai_client.responses.create(model=CHAT, input="Hello!", store=False).output_text
+    with pytest.raises(openai.BadRequestError) as caught:
+        openai_client.responses.create(model=CHAT, input="Hello!", store=True)
+    assert (caught.value.code, caught.value.param) == ("invalid_parameter_value", "store")

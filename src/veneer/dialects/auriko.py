@@ -169,6 +169,7 @@ def auriko(*, docs: str | None = None) -> Dialect:
         me=auriko_me,
         shows_usage=True,
         output_text=True,
+        keeps_answers=False,
         metadata=auriko_metadata,
         error_fields=auriko_error_fields,
         wait=1,

@@ -101,7 +101,8 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     that which says why a key was not used.
 
     `version` is the API version field and value, if the API sends one, `versions` are those that a
-    client may choose from. `unserved` names operations that this API has not, unless an operator
+    client may choose from. `keeps_answers` is whether responses may ask to be stored, unless an
+    operator allows what is stored. `unserved` names operations that this API has not, unless an operator
     allows them. `exposed` names the fields that a browser may read. `keeps_foreign` is whether
     errors of upstreams, which speak OpenAI's way, pass as they are; else they are said anew.
     """
@@ -131,6 +132,7 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     warns_in_streams: bool = False
     replayed: tuple[bytes, bytes] = (b"idempotent-replayed", b"true")
     idempotency_status: bytes = b"idempotency-status"
+    keeps_answers: bool = True
     unserved: Sequence[str] = ()
     exposed: Sequence[str] = ()
     keeps_foreign: bool = False
