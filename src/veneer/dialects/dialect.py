@@ -102,9 +102,10 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
 
     `version` is the API version field and value, if the API sends one, `versions` are those that a
     client may choose from. `keeps_answers` is whether responses may ask to be stored, unless an
-    operator allows what is stored. `unserved` names operations that this API has not, unless an operator
-    allows them. `exposed` names the fields that a browser may read. `keeps_foreign` is whether
-    errors of upstreams, which speak OpenAI's way, pass as they are; else they are said anew.
+    operator allows what is stored. `unserved` names operations that this API has not, unless an
+    operator allows them. `exposed` names the fields that a browser may read. `keeps_foreign` is
+    whether errors of upstreams, which speak OpenAI's way, pass as they are; else they are said
+    anew.
     """
 
     name: str
