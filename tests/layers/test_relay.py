@@ -272,7 +272,7 @@ async def test_a_stream_starts_at_once_and_is_kept_from_being_buffered() -> None
             await exchange.sent.wait()
         assert exchange.headers == [
             *SSE,
-            (b"cache-control", b"no-cache"),
+            (b"cache-control", b"no-cache, no-transform"),
             (b"x-accel-buffering", b"no"),
         ]
         gate.set()

@@ -259,7 +259,7 @@ def unbuffered(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, byte
     """Return the fields of a stream's start with those that keep proxies from holding it back."""
     kept = [pair for pair in headers if pair[0] not in (b"content-length", b"x-accel-buffering")]
     if fields.get(kept, b"cache-control") is None:
-        kept.append((b"cache-control", b"no-cache"))
+        kept.append((b"cache-control", b"no-cache, no-transform"))
     kept.append((b"x-accel-buffering", b"no"))
     return kept
 
