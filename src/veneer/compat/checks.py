@@ -1,0 +1,52 @@
+"""What is refused of a chat completion that no target could serve, before it is sent to one."""
+
+import re
+
+from veneer.compat.refused import wrong, wrong_type
+from veneer.compat.texts import is_said
+from veneer.dialects import Kind
+from veneer.wire import splice
+
+_MESSAGES = b'"messages"'
+_FULL = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*[^ \t\r\n\]]").match
+_CHOICE = b'"tool_choice"'
+_CHOICES = re.compile(
+    rb'"tool_choice"[ \t\r\n]*:[ \t\r\n]*(?:"(?:none|auto|required)"|null|\{)'
+).match
+
+CHOICES = frozenset([b'"none"', b'"auto"', b'"required"'])
+
+
+def check(body: bytes) -> None:
+    """Refuse a call without messages, or with a `tool_choice` that there is not.
+
+    Most calls are seen to be right by the first look. Raises `RefusedError`, and ValueError for a
+    body that cannot be walked.
+    """
+    at = body.find(_MESSAGES)
+    if at < 0 or _FULL(body, at + len(_MESSAGES)) is None:
+        _check_messages(splice.value(body, ("messages",)))
+    at = body.find(_CHOICE)
+    if at >= 0 and _CHOICES(body, at) is None:
+        _check_choice(splice.value(body, ("tool_choice",)))
+
+
+def _check_messages(messages: bytes | None) -> None:
+    if messages is None or not is_said(messages):
+        raise wrong(Kind.MISSING_PARAMETER, "'messages' is missing.", "messages")
+    if messages[:1] != b"[":
+        raise wrong_type("messages", "a list of messages")
+    if not messages[1:-1].strip(b" \t\r\n"):
+        raise wrong(Kind.INVALID_VALUE, "'messages' is an empty list.", "messages")
+
+
+def _check_choice(choice: bytes | None) -> None:
+    if choice is None or not is_said(choice) or choice in CHOICES or choice[:1] == b"{":
+        return
+    if choice[:1] == b'"':
+        raise wrong(
+            Kind.INVALID_VALUE,
+            "'tool_choice' must be 'none', 'auto', 'required', or name a tool in an object.",
+            "tool_choice",
+        )
+    raise wrong_type("tool_choice", "a string or an object")

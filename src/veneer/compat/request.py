@@ -1,0 +1,159 @@
+r"""A call as a target knows it, with no more changed than what it does not know.
+
+Names are looked for as they are commonly written; one with escapes in it (`"f\u0075nctions"`) is
+left to the target.
+"""
+
+import re
+from typing import Literal
+
+import msgspec
+
+from veneer.compat.checks import check
+from veneer.compat.functions import messages_with_tools, offers_functions, with_tools
+from veneer.compat.refused import RefusedError, wrong
+from veneer.compat.target import CAPS, Target
+from veneer.compat.texts import is_said, items, with_items
+from veneer.compat.tools import messages_with_functions, with_functions
+from veneer.dialects import Kind
+from veneer.errors import Error
+from veneer.wire import splice
+
+# What clients may read in the answer, where the target does not write it by itself.
+Answers = Literal["functions", "tools"]
+
+NAMES = (
+    "messages",
+    "functions",
+    "function_call",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    *CAPS,
+)
+
+_FUNCTION_ROLE = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"function"').search
+_DEVELOPER_ROLE = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"developer"').search
+
+
+class Translated(msgspec.Struct, frozen=True):
+    """The body for the target, and what its answer is to be turned into, None for nothing."""
+
+    body: bytes
+    answers: Answers | None = None
+
+
+class _Role(msgspec.Struct):
+    role: msgspec.Raw = msgspec.Raw()
+
+
+_role = msgspec.json.Decoder(_Role).decode
+
+
+def translated(body: bytes, target: Target) -> Translated | Error:
+    """Return a call as the target knows it, or the error that its client gets."""
+    try:
+        check(body)
+        if not concerns(body, target):
+            return Translated(body)
+        return _translated(body, target)
+    except RefusedError as refused:
+        return refused.error
+    except splice.DuplicateMemberError as error:
+        return Error(
+            Kind.INVALID_JSON, f"The member '{error.name}' stands twice.", param=error.name
+        )
+    except (ValueError, RecursionError) as error:
+        return Error(Kind.INVALID_JSON, f"The request body cannot be read: {error}.")
+
+
+def concerns(body: bytes, target: Target) -> bool:
+    """Whether a call may hold something that the target does not know."""
+    # Each look goes through the whole body, so that most calls get one or two.
+    if (
+        target.legacy_functions
+        and b'"function' in body
+        and (
+            b'"functions"' in body or b'"function_call"' in body or _FUNCTION_ROLE(body) is not None
+        )
+    ):
+        return True
+    if target.functions_only and (b'"tool' in body or b'"parallel_tool' in body):
+        return True
+    if target.max_tokens is not None:
+        other = CAPS[target.max_tokens == CAPS[0]]
+        if b'"%b"' % other.encode() in body:
+            return True
+    return (
+        not target.developer_role and b'"developer"' in body and _DEVELOPER_ROLE(body) is not None
+    )
+
+
+def _translated(body: bytes, target: Target) -> Translated:
+    spans = splice.members(body, NAMES)
+    said = {name: body[start:end] for name, (start, end) in spans.items()}
+    answers: Answers | None = None
+    messages = said.get("messages", b"")
+    if messages[:1] == b"[":
+        changed = _messages(messages, target)
+        if changed != messages:
+            start, end = spans["messages"]
+            body = body[:start] + changed + body[end:]
+    if target.legacy_functions and offers_functions(said):
+        body, answers = with_tools(body, said, target), "functions"
+    elif target.functions_only:
+        body, answers = _to_functions(body, said)
+    for name in CAPS:
+        if target.max_tokens not in (None, name) and is_said(said.get(name)):
+            body = _with_cap(body, said, name, str(target.max_tokens))
+    return Translated(body, answers)
+
+
+def _messages(messages: bytes, target: Target) -> bytes:
+    if target.legacy_functions and b'"function' in messages:
+        messages = messages_with_tools(messages)
+    elif target.functions_only and b'"tool' in messages:
+        messages = messages_with_functions(messages)
+    if not target.developer_role and b'"developer"' in messages:
+        messages = _without_developers(messages)
+    return messages
+
+
+def _without_developers(messages: bytes) -> bytes:
+    spans = items(messages)
+    changed = {}
+    for place, (start, end) in enumerate(spans):
+        text = messages[start:end]
+        if b'"developer"' in text and text[:1] == b"{":
+            # Twice in one message is more than can be told apart.
+            splice.members(text, ("role",))
+            if bytes(_role(text).role) == b'"developer"':
+                changed[place] = splice.replace(text, ("role",), b'"system"')
+    return with_items(messages, spans, changed)
+
+
+def _to_functions(body: bytes, said: dict[str, bytes]) -> tuple[bytes, Answers | None]:
+    if not is_said(said.get("tools")):
+        if is_said(said.get("tool_choice")):
+            raise wrong(
+                Kind.INVALID_REQUEST,
+                "'tool_choice' is only allowed when 'tools' is given.",
+                "tool_choice",
+            )
+        # A target that does not know it may refuse it.
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            body = splice.remove(body, (name,)) if name in said else body
+        return body, None
+    for name in ("functions", "function_call"):
+        if is_said(said.get(name)):
+            raise wrong(
+                Kind.INVALID_REQUEST, f"'{name}' and 'tools' cannot be given together.", name
+            )
+    return with_functions(body, said), "tools"
+
+
+def _with_cap(body: bytes, said: dict[str, bytes], name: str, known: str) -> bytes:
+    """Return the body with the cap under the name that is known; what stands there stays."""
+    if not is_said(said.get(known)):
+        body = splice.set_member(body, (), known, said[name])
+    return splice.remove(body, (name,))

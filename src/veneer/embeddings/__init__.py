@@ -1,0 +1,1 @@
+"""Embeddings: what an input holds, how answers are joined, and how vectors are written; pure."""
