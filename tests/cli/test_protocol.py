@@ -116,7 +116,7 @@ def test_a_header_that_grows_part_by_part_is_refused(server: Program) -> None:
 
 
 def test_a_large_body_beside_its_header_is_no_large_header(server: Program) -> None:
-    body = json.dumps({"model": "m", "messages": [], "x": "y" * 50_000}).encode()
+    body = json.dumps({"model": "m", "messages": [{}], "x": "y" * 50_000}).encode()
     with Connection(server.port) as connection:
         connection.send(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -156,7 +156,7 @@ def test_what_is_no_http_is_refused_in_the_envelope(server: Program, request_byt
     assert "Traceback" not in server.err
 
 
-POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+POST = b"POST /v1/moderations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 CHUNKED = POST + b"transfer-encoding: chunked\r\n\r\n"
 
 

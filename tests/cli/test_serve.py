@@ -22,7 +22,7 @@ def upstream() -> Iterator[HeldUpstream]:
 
 
 def post(*, stream: bool) -> bytes:
-    body = json.dumps({"model": "m", "stream": stream, "messages": []}).encode()
+    body = json.dumps({"model": "m", "stream": stream, "messages": [{}]}).encode()
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer of-the-client\r\n"
         b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)

@@ -103,7 +103,9 @@ class Caller:
     async def call(self) -> Exchange:
         """Return what a call gets."""
         headers = [(b"authorization", b"Bearer " + self._key.encode())]
-        return await json_request({"model": "m"}, headers=headers).run(self._stack)
+        return await json_request({"model": "m", "messages": [{}]}, headers=headers).run(
+            self._stack
+        )
 
 
 async def spent_is(amount: str, caller: Caller, path: str, query: str = "") -> dict[str, Any]:

@@ -37,9 +37,11 @@ async def test_static_keys_are_asked_for_and_taken_out() -> None:
     digest = hashlib.sha256(b"sk-static-2").hexdigest()
     keys = [{"id": "a", "secret": "env:KEY", "team": "t"}, {"id": "b", "digest": digest}]
     stack = build(parse({"auth": {"keys": keys}}), Responder(b"{}"))
-    assert (await json_request({"model": "m"}).run(stack)).status == 401
+    assert (await json_request({"model": "m", "messages": [{}]}).run(stack)).status == 401
     for key in ("sk-static-1", "sk-static-2"):
-        shown = json_request({"model": "m"}, headers=[(b"x-api-key", key.encode())])
+        shown = json_request(
+            {"model": "m", "messages": [{}]}, headers=[(b"x-api-key", key.encode())]
+        )
         assert (await shown.run(stack)).status == 200
 
 
@@ -108,9 +110,9 @@ async def test_public_paths_and_credentials_are_as_configured() -> None:
     keys = [{"id": "a", "secret": "env:KEY"}]
     auth = {"keys": keys, "public": ["/v1/models"], "credentials": ["x-key"]}
     stack = build(parse({"auth": auth}), Responder(b"{}"))
-    shown = json_request({"model": "m"}, headers=[(b"x-api-key", b"sk-static-1")])
+    shown = json_request({"model": "m", "messages": [{}]}, headers=[(b"x-api-key", b"sk-static-1")])
     assert (await shown.run(stack)).status == 401
-    shown = json_request({"model": "m"}, headers=[(b"x-key", b"sk-static-1")])
+    shown = json_request({"model": "m", "messages": [{}]}, headers=[(b"x-key", b"sk-static-1")])
     assert (await shown.run(stack)).status == 200
 
 

@@ -29,7 +29,7 @@ async def test_it_is_there_where_there_are_budgets_and_shares_their_ledger() -> 
     at = stacked.index("BalanceMiddleware")
     assert stacked[at + 1] == "OperationsMiddleware"
     async with stack.lifespan():
-        await json_request({"model": "m"}).run(stack)
+        await json_request({"model": "m", "messages": [{}]}).run(stack)
         answer = await balance(stack)
     assert answer.json()["budgets"][0]["spent"] == 0.000011
     assert answer.header("x-request-id")

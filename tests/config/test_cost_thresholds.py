@@ -51,7 +51,7 @@ async def test_what_is_configured_is_delivered_and_signed(
             tmp_path,
         )
         async with stack.lifespan():
-            assert (await json_request({"model": "m"}).run(stack)).status == 200
+            assert (await json_request({"model": "m", "messages": [{}]}).run(stack)).status == 200
             await eventually(lambda: found != [])
     [(fields, body)] = found
     assert json.loads(body)["data"] == {
@@ -72,7 +72,7 @@ async def test_what_is_configured_is_delivered_and_signed(
 async def test_without_a_webhook_thresholds_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     stack = built(document(budget={"limit": "1", "soft": [0.00001]}))
     async with stack.lifespan():
-        await json_request({"model": "m"}).run(stack)
+        await json_request({"model": "m", "messages": [{}]}).run(stack)
     [message] = [each for each in caplog.messages if "threshold" in each]
     assert message.startswith("a soft threshold is reached: the budget month (all) at 1e-05 of")
 

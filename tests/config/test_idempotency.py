@@ -45,7 +45,7 @@ def store_of(stack: Stack) -> RecordingStore:
 
 
 async def ask(stack: Stack, name: bytes = KEY[0], **body: Any) -> Exchange:
-    exchange = json_request({"model": "m", "messages": [], **body}, headers=[(name, KEY[1])])
+    exchange = json_request({"model": "m", "messages": [{}], **body}, headers=[(name, KEY[1])])
     return await exchange.run(stack)
 
 
@@ -59,7 +59,7 @@ async def test_callers_without_keys_of_ours_are_told_apart_by_those_that_go_thro
     stack = built()
 
     async def replayed(*shown: tuple[bytes, bytes]) -> bool:
-        body = {"model": "m", "messages": []}
+        body = {"model": "m", "messages": [{}]}
         exchange = await json_request(body, headers=[KEY, *shown]).run(stack)
         return exchange.header("idempotent-replayed") is not None
 

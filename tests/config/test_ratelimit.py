@@ -38,7 +38,7 @@ def limiting(stack: Stack) -> list[RateLimitMiddleware]:
 
 
 async def ask(stack: Stack, **body: Any) -> Exchange:
-    return await json_request({"model": "m", "messages": [], **body}).run(stack)
+    return await json_request({"model": "m", "messages": [{}], **body}).run(stack)
 
 
 def test_without_policies_nothing_is_limited() -> None:
@@ -72,7 +72,7 @@ async def test_what_the_gate_refuses_has_cost_a_request_and_says_so() -> None:
         refused = await request.run(stack)
         assert refused.status in (400, 405)
         assert refused.header("x-ratelimit-limit-requests") == "2"
-    assert (await json_request({"model": "m"}).run(stack)).status == 429
+    assert (await json_request({"model": "m", "messages": [{}]}).run(stack)).status == 429
 
 
 async def test_a_limit_is_held_and_told() -> None:
@@ -122,7 +122,7 @@ async def test_a_key_s_own_limits_stand_in_place(monkeypatch: pytest.MonkeyPatch
     keys = [{"id": "a", "secret": "env:KEY", "limits": {"calls": "5/minute"}}]
     given = document({"limit": "1/minute", "name": "calls"}) | {"auth": {"keys": keys}}
     stack = build(parse(given), Responder(ANSWER))
-    shown = json_request({"model": "m", "messages": []}, headers=[(b"api-key", b"sk-1")])
+    shown = json_request({"model": "m", "messages": [{}]}, headers=[(b"api-key", b"sk-1")])
     assert (await shown.run(stack)).header("x-ratelimit-limit-requests") == "5"
 
 
@@ -130,7 +130,9 @@ async def test_peers_are_told_apart_through_trusted_proxies() -> None:
     given = document(policy(partition="peer")) | {"auth": {"trusted_proxies": ["127.0.0.1"]}}
     stack = build(parse(given), Responder(ANSWER))
     for peer, status in ((b"192.0.2.1", 200), (b"192.0.2.2", 200), (b"192.0.2.1", 429)):
-        exchange = json_request({"model": "m"}, headers=[(b"x-forwarded-for", peer)])
+        exchange = json_request(
+            {"model": "m", "messages": [{}]}, headers=[(b"x-forwarded-for", peer)]
+        )
         assert (await exchange.run(stack)).status == status
 
 
@@ -140,7 +142,7 @@ async def test_a_replay_costs_a_request_and_no_tokens(*, stream: bool) -> None:
     kind = "text/event-stream" if stream else "application/json"
     given = document(policy("9/day"), policy("9000/day", unit="tokens"))
     stack = build(parse(given), Responder(*parts, content_type=kind))
-    body = {"model": "m", "messages": [], "max_tokens": 100, "stream": stream}
+    body = {"model": "m", "messages": [{}], "max_tokens": 100, "stream": stream}
     told = []
     async with stack.lifespan():
         for key in (b"a", b"a", b"b"):

@@ -15,6 +15,7 @@ from veneer.auth.verifier import Verifier
 from veneer.config.admin import build_admin
 from veneer.config.auth import build_verifier, open_access
 from veneer.config.catalog import build_catalog
+from veneer.config.compat import build_compat, build_embeddings
 from veneer.config.cost import build_balance, build_cost
 from veneer.config.dialect import build_dialect
 from veneer.config.idempotency import build_idempotency
@@ -27,7 +28,9 @@ from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
 from veneer.layers.balance import PATH as BALANCE
 from veneer.layers.balance import BalanceMiddleware
+from veneer.layers.compat import CompatMiddleware
 from veneer.layers.cost import CostMiddleware
+from veneer.layers.embeddings import EmbeddingsMiddleware
 from veneer.layers.errors import ErrorMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
@@ -125,6 +128,8 @@ def layers(
             inject_usage=config.relay.inject_usage,
             max_observed=config.relay.max_observed,
         ),
+        _layer("embeddings", EmbeddingsMiddleware, **build_embeddings(config.embeddings)),
+        _layer("compat", CompatMiddleware, **build_compat(config.compat)),
     ]
 
 

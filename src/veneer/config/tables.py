@@ -11,6 +11,7 @@ from msgspec import Meta
 from veneer.call import MAX_BODY
 from veneer.config.auth_tables import AuthTable
 from veneer.config.catalog_tables import CatalogTable
+from veneer.config.compat_tables import CompatTable, EmbeddingsTable
 from veneer.config.cost_tables import BudgetTable, CostTable
 from veneer.config.dialect_tables import DialectTable
 from veneer.config.idempotency_tables import IdempotencyTable
@@ -191,3 +192,5 @@ class Config(Table, frozen=True):
     cost: CostTable = msgspec.field(default_factory=CostTable)
     budgets: list[BudgetTable] = msgspec.field(default_factory=list)
     relay: RelayTable = msgspec.field(default_factory=RelayTable)
+    embeddings: EmbeddingsTable = msgspec.field(default_factory=EmbeddingsTable)
+    compat: CompatTable = msgspec.field(default_factory=CompatTable)
