@@ -16,6 +16,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     `functions_only`: it knows only functions, and clients say `tools`. `max_tokens` is the one name
     that it has for the cap, None for both. `developer_role`: it knows messages of developers.
     `parallel_tool_calls`: it may be asked for one call at a time, which is what functions mean.
+    `check`: calls that OpenAI would refuse are not left to it.
 
     Raises ValueError for what cannot be.
     """
@@ -25,6 +26,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: Cap | None = None
     developer_role: bool = True
     parallel_tool_calls: bool = True
+    check: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

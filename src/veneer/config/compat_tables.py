@@ -48,6 +48,13 @@ class CompatTable(Table, frozen=True):
             "system's."
         ),
     ] = True
+    check: Annotated[
+        bool,
+        Meta(
+            description="Refuse calls without messages, or with a `tool_choice` that OpenAI does "
+            "not know; false leaves them to the upstream."
+        ),
+    ] = True
 
 
 class EmbeddingsTable(Table, frozen=True):

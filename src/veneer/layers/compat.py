@@ -30,7 +30,8 @@ class CompatMiddleware(Layer):
     is asked for one call at a time, which some models refuse to be. `functions_only` is the
     reverse: it knows only functions, and clients say `tools`; then leave `legacy_functions` off.
 
-    `max_tokens` is the name that it has for the cap of an answer, where it knows one of
+    With `check`, a call without messages, or with a `tool_choice` that OpenAI does not know, is not
+    left to it. `max_tokens` is the name that it has for the cap of an answer, where it knows one of
     `max_tokens` and `max_completion_tokens`. Without `developer_role`, messages of developers are
     given to it as the system's.
     """
@@ -46,6 +47,7 @@ class CompatMiddleware(Layer):
         max_tokens: Cap | None = None,
         developer_role: bool = True,
         parallel_tool_calls: bool = True,
+        check: bool = True,
     ) -> None:
         super().__init__(app)
         self._target = Target(
@@ -54,6 +56,7 @@ class CompatMiddleware(Layer):
             max_tokens=max_tokens,
             developer_role=developer_role,
             parallel_tool_calls=parallel_tool_calls,
+            check=check,
         )
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

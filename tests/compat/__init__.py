@@ -1,0 +1,1 @@
+"""Tests of what targets do not know by themselves."""
