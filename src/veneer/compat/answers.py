@@ -9,13 +9,16 @@ import hashlib
 import secrets
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from veneer.compat.request import Answers
 from veneer.compat.texts import is_said, items, with_items
 from veneer.wire import splice
+from veneer.wire.surrogates import without_lone_surrogates
+
+_T = TypeVar("_T")
 
 # As many answers as a call may ask for.
 MAX_CHOICES = 128
@@ -32,7 +35,6 @@ FINISHED = (("tool_calls", b'"function_call"'), ("function_call", b'"tool_calls"
 class _Call(msgspec.Struct):
     index: int | None = None
     type: Any = None
-    function: msgspec.Raw = msgspec.Raw()
 
 
 class _Called(msgspec.Struct):
@@ -49,10 +51,10 @@ class _Answer(msgspec.Struct):
     id: Any = None
 
 
-_calls = msgspec.json.Decoder(list[_Call]).decode
-_called = msgspec.json.Decoder(_Called).decode
-_choice = msgspec.json.Decoder(_Choice).decode
-_answer = msgspec.json.Decoder(_Answer).decode
+_call = msgspec.json.Decoder(_Call)
+_called = msgspec.json.Decoder(_Called)
+_choice = msgspec.json.Decoder(_Choice)
+_answer = msgspec.json.Decoder(_Answer)
 
 
 class Translator:
@@ -86,7 +88,7 @@ class Translator:
             return data
         with suppress(ValueError, RecursionError):
             if self._modern and self._id is None:
-                said = _answer(data).id
+                said = _read(_answer, data).id
                 self._id = said if isinstance(said, str) else secrets.token_hex(12)
             choices = splice.value(data, ("choices",))
             if choices is None or choices[:1] != b"[":
@@ -105,7 +107,7 @@ class Translator:
 
     def _said(self, text: bytes, member: str) -> tuple[bytes, bool]:
         """Return a choice, and whether it is a part of a stream of which nothing is left."""
-        choice = _choice(text)
+        choice = _read(_choice, text)
         message = splice.value(text, (member,))
         is_void = False
         if message is not None and message[:1] == b"{":
@@ -126,13 +128,14 @@ class Translator:
         message = splice.remove(message, ("tool_calls",))
         if not is_said(calls):
             return message
-        functions = [
-            bytes(call.function)
-            for place, call in enumerate(_calls(calls))
-            if call.type in (None, "function")
-            and len(call.function)
-            and self._is_shown(index, place if call.index is None else call.index)
-        ]
+        functions = []
+        for place, (start, end) in enumerate(items(calls)):
+            text = calls[start:end]
+            call = _read(_call, text)
+            function = splice.value(text, ("function",))
+            at = place if call.index is None else call.index
+            if call.type in (None, "function") and is_said(function) and self._is_shown(index, at):
+                functions.append(function)
         if not functions:
             return message
         function = functions[0] if len(functions) == 1 or not streams else _merged(functions)
@@ -166,9 +169,17 @@ class Translator:
         return b"call_" + hashlib.sha256(text.encode(errors="replace")).hexdigest()[:24].encode()
 
 
+def _read(decoder: msgspec.json.Decoder[_T], text: bytes) -> _T:
+    """Return what is read of a text, which may have half an emoji in it."""
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError:
+        return decoder.decode(without_lone_surrogates(text))
+
+
 def _merged(functions: list[bytes]) -> bytes:
     """Return what several pieces of one call, in one event, say together."""
-    read = [_called(function) for function in functions]
+    read = [_read(_called, function) for function in functions]
     name = next((called.name for called in read if called.name), None)
     arguments = "".join(called.arguments or "" for called in read)
     said = {"arguments": arguments} if name is None else {"name": name, "arguments": arguments}

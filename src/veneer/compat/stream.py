@@ -31,8 +31,9 @@ class StreamTranslation:
         return b"".join(map(self._event, events))
 
     def close(self) -> bytes:
-        """Take the end of the body; return what is left, an event whose blank line is missing."""
-        return self._event(self._splitter.rest)
+        """Take the end of the body; return what is left: an event whose blank line is missing."""
+        rest = self._splitter.rest
+        return rest if self._mark not in rest else self._event(rest + b"\n\n")
 
     def _event(self, event: bytes) -> bytes:
         if self._mark not in event:

@@ -1,6 +1,7 @@
 """Lists in JSON text, whose items are replaced without a change to what stands between them."""
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import msgspec
 
@@ -44,6 +45,6 @@ def with_items(text: bytes, spans: list[Span], changed: Mapping[int, bytes]) -> 
     return b"".join([*pieces, text[end:]])
 
 
-def is_said(value: bytes | None) -> bool:
+def is_said(value: bytes | None) -> TypeGuard[bytes]:
     """Whether a member is there, and not null."""
     return value is not None and value not in UNSAID
