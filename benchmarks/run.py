@@ -19,6 +19,7 @@ BENCHMARKS = (
     "limits",
     "idempotency",
     "ledger",
+    "models",
     "relay",
     "stream",
     "memory",

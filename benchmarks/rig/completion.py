@@ -2,6 +2,9 @@
 
 import json
 
+# The key that its client shows.
+CLIENT_KEY = "sk-client"
+
 REQUEST = json.dumps(
     {
         "model": "small-model",

@@ -120,13 +120,19 @@ def until_listening(process: Process, port: int, *, every: float = 0.02) -> None
 
 
 def ask(
-    url: str, body: bytes | None = None, *, method: str = "POST", timeout: float = 10
+    url: str,
+    body: bytes | None = None,
+    *,
+    method: str = "POST",
+    key: str = "",
+    timeout: float = 10,
 ) -> tuple[int, bytes]:
     """Send one request on a connection of its own; return the status and the body."""
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
     try:
-        connection.request(method, parts.path, body, {"content-type": "application/json"})
+        connection.request(method, parts.path, body, headers)
         response = connection.getresponse()
         return response.status, response.read()
     finally:

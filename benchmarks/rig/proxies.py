@@ -3,10 +3,12 @@
 All but nginx run as `veneer serve` runs: uvicorn with uvloop and httptools, without an access log.
 """
 
+import atexit
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import httpx
@@ -15,18 +17,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rig import nginx
 from rig.bare_relay import BareRelay
-from rig.completion import COMPLETION
+from rig.completion import CLIENT_KEY, COMPLETION
 from rig.processes import Process, free_port, python, running, until_listening
 from veneer import (
+    AuthMiddleware,
+    BudgetPolicy,
+    CostMiddleware,
     ErrorMiddleware,
     HeadersMiddleware,
     HeartbeatMiddleware,
     Middleware,
     OperationsMiddleware,
+    Principal,
+    QuotaPolicy,
+    RateLimitMiddleware,
     RelayMiddleware,
     Stack,
     Upstream,
 )
+from veneer.auth.static import StaticKeys, digest_of
+from veneer.ledger.sqlite import SqliteLedger
+from veneer.prices.book import PriceBook
+from veneer.prices.money import DOLLAR
+from veneer.prices.price import Price
 
 # More connections than the load has, and none that expires under it.
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=60.0)
@@ -38,6 +51,7 @@ LABELS: Mapping[str, str] = MappingProxyType(
         "bare": "bare relay in Python, no features",
         "upstream": "`Upstream` alone",
         "stack": "the stack around `Upstream`",
+        "paid": "the stack with keys, limits, prices, budgets and an SQLite ledger",
         "serve": "`veneer serve`, log lines included",
         "upstream-httpx": "`Upstream` on `httpx.AsyncClient`",
         "httpx": "bare proxy on `httpx.AsyncClient`",
@@ -140,12 +154,43 @@ def stack(origin: str) -> ASGIApp:
     return Stack(layers, upstream(origin))
 
 
+def paid(origin: str) -> ASGIApp:
+    """Return what a call passes that is asked for its key, limited, and paid for."""
+    me = Principal(id="me", team="research", scopes=frozenset({"write"}))
+    limits = {
+        "above": [QuotaPolicy("1000000/minute", partition="key")],
+        "below": [
+            QuotaPolicy("1000000000/minute", unit="tokens", partition="key"),
+            QuotaPolicy("1000", unit="concurrent-requests", partition="key", name="at-once"),
+        ],
+    }
+    folder = TemporaryDirectory(prefix="veneer-benchmark-")
+    atexit.register(folder.cleanup)
+    layers = [
+        Middleware(HeadersMiddleware),
+        Middleware(ErrorMiddleware),
+        Middleware(AuthMiddleware, verifier=StaticKeys([(digest_of(CLIENT_KEY), me)])),
+        Middleware(RateLimitMiddleware, policies=limits["above"]),
+        Middleware(OperationsMiddleware),
+        Middleware(RateLimitMiddleware, policies=limits["below"]),
+        Middleware(
+            CostMiddleware,
+            prices=PriceBook([("small-model", Price(input=DOLLAR, output=2 * DOLLAR))]),
+            budgets=[BudgetPolicy("1000000"), BudgetPolicy("1000", name="mine", partition="key")],
+            ledger=SqliteLedger(Path(folder.name, "ledger.db")),
+        ),
+        Middleware(RelayMiddleware),
+    ]
+    return Stack(layers, upstream(origin))
+
+
 APPS: Mapping[str, Callable[[str], ASGIApp]] = MappingProxyType(
     {
         "hello": lambda _: hello,
         "bare": BareRelay,
         "upstream": upstream,
         "stack": stack,
+        "paid": paid,
         "upstream-httpx": upstream_on_httpx,
         "httpx": HttpxProxy,
     }

@@ -7,14 +7,14 @@ from shutil import which
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rig.completion import PATH, REQUEST
+from rig.completion import CLIENT_KEY, PATH, REQUEST
 from rig.processes import on
 
 SCRIPT = """\
 wrk.method = "POST"
 wrk.body = [==[{body}]==]
 wrk.headers["content-type"] = "application/json"
-wrk.headers["authorization"] = "Bearer sk-client"
+wrk.headers["authorization"] = "Bearer {key}"
 done = function(summary, latency)
     local errors = summary.errors
     print(string.format(
@@ -41,7 +41,7 @@ def load(
     """
     with TemporaryDirectory() as home:
         script = Path(home, "call.lua")
-        script.write_text(SCRIPT.format(body=REQUEST.decode()))
+        script.write_text(SCRIPT.format(body=REQUEST.decode(), key=CLIENT_KEY))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script)]
         with on(cpus):
             done = subprocess.run(

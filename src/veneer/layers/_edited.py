@@ -95,12 +95,26 @@ def _joined(raw: bytes, members: bytes) -> bytes:
 
 def named(data: bytes, edits: Edits, path: tuple[str, ...] = ()) -> bytes:
     """Return an object of an answer with the model name to show, where it names one."""
-    if edits.model is not None:
+    shown = edits.model
+    if shown is None:
+        return data
+    span = None if path else _name_in_front(data)
+    if span is None:
         with suppress(ValueError):
             said = splice.value(data, (*path, "model"))
-            if said is not None and said != edits.model:
-                return splice.replace(data, (*path, "model"), edits.model)
-    return data
+            if said is not None and said != shown:
+                return splice.replace(data, (*path, "model"), shown)
+        return data
+    return data[: span[0]] + shown + data[span[1] :]
+
+
+def _name_in_front(data: bytes) -> tuple[int, int] | None:
+    """Return where the model's name stands, if it stands before anything that is nested."""
+    span = splice.only(data, b'"model"')
+    if span is None or data[:1] != b"{":
+        return None
+    nested = data.find(b"{", 1, span[0]) >= 0 or data.find(b"[", 1, span[0]) >= 0
+    return None if nested else span
 
 
 def with_usage(data: bytes, usage: bytes) -> bytes:

@@ -145,8 +145,7 @@ class ModelsMiddleware(Layer):
         if model.id == call.model:
             return scope
         facts.put(scope, msgspec.structs.replace(call, model=model.id))
-        body = splice.set_member(client.kept, (), "model", msgspec.json.encode(model.id))
-        return client.replace_body(scope, body)
+        return client.replace_body(scope, renamed(client.kept, model.id, named=bool(call.model)))
 
     def _refusal(self, principal: Principal | None, body: bytes) -> Error | None:
         """Return the error of a call that has another model do something that may not."""
@@ -163,6 +162,16 @@ class ModelsMiddleware(Layer):
             edits_of(scope).show_model(model.id)
         elif self._show == "requested" and requested != model.id:
             edits_of(scope).show_model(requested)
+
+
+def renamed(body: bytes, name: str, *, named: bool) -> bytes:
+    """Return the body of a call with another model; `named` is whether it names one."""
+    value = msgspec.json.encode(name)
+    # An escape may hide another of the name; a call that has been read names it once.
+    span = splice.only(body, b'"model"') if named and b"\\u" not in body else None
+    if span is None:
+        return splice.set_member(body, (), "model", value)
+    return body[: span[0]] + value + body[span[1] :]
 
 
 def is_read(operation: Operation) -> bool:
