@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from veneer.auth.verifier import Denial, Verifier
     from veneer.budgets.policy import BudgetPolicy
+    from veneer.budgets.thresholds import Crossing
+    from veneer.budgets.webhook import ThresholdWebhook
     from veneer.call import Call
+    from veneer.catalog.model import Model
     from veneer.client import Client, client_of
     from veneer.dialects import OPENAI, Dialect, Kind
     from veneer.edits import Edits, edits_of
@@ -34,16 +37,22 @@ if TYPE_CHECKING:
     from veneer.layer import Layer
     from veneer.layers.admin import AdminMiddleware
     from veneer.layers.auth import AuthMiddleware
+    from veneer.layers.balance import BalanceMiddleware
+    from veneer.layers.compat import CompatMiddleware
     from veneer.layers.cost import CostMiddleware
+    from veneer.layers.embeddings import EmbeddingsMiddleware
     from veneer.layers.errors import ErrorMiddleware
     from veneer.layers.headers import HeadersMiddleware
     from veneer.layers.health import HealthMiddleware
     from veneer.layers.heartbeat import HeartbeatMiddleware
     from veneer.layers.idempotency import IdempotencyMiddleware
     from veneer.layers.log import LogMiddleware
+    from veneer.layers.me import MeMiddleware
+    from veneer.layers.models import ModelsMiddleware
     from veneer.layers.operations import OperationsMiddleware
     from veneer.layers.ratelimit import RateLimitMiddleware
     from veneer.layers.relay import RelayMiddleware
+    from veneer.ledger.sqlite import SqliteLedger
     from veneer.operations import Endpoint, Operation, endpoint_of
     from veneer.prices.book import PriceBook
     from veneer.prices.price import Price
@@ -58,16 +67,20 @@ _HOMES = MappingProxyType(
         "OPENAI": "veneer.dialects",
         "AdminMiddleware": "veneer.layers.admin",
         "AuthMiddleware": "veneer.layers.auth",
+        "BalanceMiddleware": "veneer.layers.balance",
         "BrokenResponseError": "veneer.errors",
         "BudgetPolicy": "veneer.budgets.policy",
         "Call": "veneer.call",
         "Client": "veneer.client",
+        "CompatMiddleware": "veneer.layers.compat",
         "ConfigurationError": "veneer.wiring",
         "Cost": "veneer.facts",
         "CostMiddleware": "veneer.layers.cost",
+        "Crossing": "veneer.budgets.thresholds",
         "Denial": "veneer.auth.verifier",
         "Dialect": "veneer.dialects",
         "Edits": "veneer.edits",
+        "EmbeddingsMiddleware": "veneer.layers.embeddings",
         "Endpoint": "veneer.operations",
         "Error": "veneer.errors",
         "ErrorMiddleware": "veneer.layers.errors",
@@ -78,7 +91,10 @@ _HOMES = MappingProxyType(
         "Kind": "veneer.dialects",
         "Layer": "veneer.layer",
         "LogMiddleware": "veneer.layers.log",
+        "MeMiddleware": "veneer.layers.me",
         "Middleware": "starlette.middleware",
+        "Model": "veneer.catalog.model",
+        "ModelsMiddleware": "veneer.layers.models",
         "Operation": "veneer.operations",
         "OperationsMiddleware": "veneer.layers.operations",
         "PoolLimits": "veneer.upstream.transport",
@@ -94,7 +110,9 @@ _HOMES = MappingProxyType(
         "RequestId": "veneer.facts",
         "ResponseFact": "veneer.facts",
         "Route": "veneer.facts",
+        "SqliteLedger": "veneer.ledger.sqlite",
         "Stack": "veneer.stack",
+        "ThresholdWebhook": "veneer.budgets.webhook",
         "Timeouts": "veneer.upstream.transport",
         "Upstream": "veneer.upstream.proxy",
         "Usage": "veneer.facts",
@@ -111,16 +129,20 @@ __all__ = [
     "OPENAI",
     "AdminMiddleware",
     "AuthMiddleware",
+    "BalanceMiddleware",
     "BrokenResponseError",
     "BudgetPolicy",
     "Call",
     "Client",
+    "CompatMiddleware",
     "ConfigurationError",
     "Cost",
     "CostMiddleware",
+    "Crossing",
     "Denial",
     "Dialect",
     "Edits",
+    "EmbeddingsMiddleware",
     "Endpoint",
     "Error",
     "ErrorMiddleware",
@@ -131,7 +153,10 @@ __all__ = [
     "Kind",
     "Layer",
     "LogMiddleware",
+    "MeMiddleware",
     "Middleware",
+    "Model",
+    "ModelsMiddleware",
     "Operation",
     "OperationsMiddleware",
     "PoolLimits",
@@ -147,7 +172,9 @@ __all__ = [
     "RequestId",
     "ResponseFact",
     "Route",
+    "SqliteLedger",
     "Stack",
+    "ThresholdWebhook",
     "Timeouts",
     "Upstream",
     "Usage",
