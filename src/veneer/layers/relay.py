@@ -3,7 +3,8 @@
 What a dialect tells of every call, such as how it was routed, is told here, too. Answers 502 for an
 upstream whose answer is not what was asked for (JSON for a stream, a stream for JSON, nothing at
 all), and ends a stream that breaks with one error event and a cut connection. Needs no facts;
-writes `Call`, `Usage`, `Answered` and `Relayed`. Stands innermost, right above the app.
+writes `Call`, `Usage`, `Answered` and `Relayed`. Stands right above the app, or above what
+translates for it.
 """
 
 import asyncio
