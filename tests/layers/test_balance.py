@@ -73,7 +73,9 @@ async def told(layer: ASGIApp) -> list[tuple[str, Any]]:
 async def test_a_caller_is_told_what_calls_have_spent() -> None:
     watched = Watched()
     day = BudgetPolicy("1", partition="key", period="day", disclosed=True)
-    await call(charged(plain(), day, TOTAL, ledger=watched, principal=ME))
+    # It is kept until the end: a stack that is gone gives up what its ledger holds.
+    spending = charged(plain(), day, TOTAL, ledger=watched, principal=ME)
+    await call(spending)
     [hold] = watched.holds
     await watched.hold(msgspec.structs.replace(hold, call="call_2"))
     answer = await ask(layered(day, TOTAL, ledger=watched))
