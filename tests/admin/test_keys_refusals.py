@@ -7,8 +7,9 @@ from tests.asgi import Exchange, http_scope
 from veneer import facts
 from veneer.admin import AdminKeys
 from veneer.keys.record import KeyRecord
-from veneer.keys.store import KeyStore, StoreUnavailableError
+from veneer.keys.store import KeyStore
 from veneer.stores.memory import MemoryKeyStore
+from veneer.stores.unavailable import StoreUnavailableError
 
 
 @pytest.mark.parametrize(

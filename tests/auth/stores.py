@@ -9,9 +9,9 @@ from tests.stores.records import record
 from veneer.auth.stored import StoredKeys
 from veneer.keys.peppers import Peppers
 from veneer.keys.record import KeyRecord
-from veneer.keys.store import StoreUnavailableError
 from veneer.keys.token import new_token
 from veneer.stores.memory import MemoryKeyStore
+from veneer.stores.unavailable import StoreUnavailableError
 
 PEPPERS = Peppers({"1": b"1" * 32}, current="1")
 NOW = 1_772_000_000.0

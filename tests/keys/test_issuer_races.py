@@ -13,9 +13,9 @@ from tests.stores.databases import postgresql_schema
 from veneer.keys.issuer import FieldError, Issuer, KeyFields
 from veneer.keys.peppers import Peppers
 from veneer.keys.record import KeyRecord
-from veneer.keys.store import StoreUnavailableError
 from veneer.stores import open_key_store
 from veneer.stores.memory import MemoryKeyStore
+from veneer.stores.unavailable import StoreUnavailableError
 
 PEPPERS = Peppers({"1": b"1" * 32}, current="1")
 

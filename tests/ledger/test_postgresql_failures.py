@@ -20,11 +20,11 @@ from tests.ledger.contract import (
     standing,
 )
 from tests.stores.databases import Gate, gate_to, postgresql_schema
-from veneer.keys.store import StoreUnavailableError
 from veneer.ledger.entry import Moved
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.postgresql import PostgresqlLedger
 from veneer.stores.database import Database, T, Work
+from veneer.stores.unavailable import StoreUnavailableError
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.stores.databases import gate_to
 from tests.stores.records import record
-from veneer.keys.store import StoreUnavailableError
 from veneer.stores import open_key_store
 from veneer.stores.opening import open_database
+from veneer.stores.unavailable import StoreUnavailableError
 
 
 async def answer(connection: AsyncConnection) -> int:

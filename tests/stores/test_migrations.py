@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from veneer.keys.store import StoreUnavailableError
 from veneer.stores.key_tables import SCHEMA, changes, keys, version
 from veneer.stores.migrations import _ADVISORY_LOCK, Schema, SchemaTooNewError
 from veneer.stores.opening import open_database
+from veneer.stores.unavailable import StoreUnavailableError
 
 FIRST = Schema("things", (("CREATE TABLE things (id {ordered}, at {time})",),))
 SECOND = Schema("things", (*FIRST.versions, ("ALTER TABLE things ADD COLUMN n INTEGER",)))

@@ -16,9 +16,9 @@ from veneer.dialects import Kind
 from veneer.errors import Error
 from veneer.facts import Principal, RequestId
 from veneer.keys.fields import FieldError
-from veneer.keys.store import StoreUnavailableError
 from veneer.ledger.ledger import LedgerUnavailableError
 from veneer.paths import path_of
+from veneer.stores.unavailable import StoreUnavailableError
 
 logger = logging.getLogger("veneer.audit")
 

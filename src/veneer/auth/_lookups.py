@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from veneer.auth._cache import Entry, KeyCache
 from veneer.keys.peppers import Peppers
 from veneer.keys.record import KeyRecord
-from veneer.keys.store import KeyStore, StoreUnavailableError
+from veneer.keys.store import KeyStore
+from veneer.stores.unavailable import StoreUnavailableError
 
 # At once. The store has more connections than that, so that guesses never keep the poll waiting.
 _SLOTS = 3

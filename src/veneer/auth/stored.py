@@ -18,8 +18,9 @@ from veneer.auth._lookups import Lookups
 from veneer.auth.verifier import Denial
 from veneer.facts import Principal
 from veneer.keys.peppers import Peppers
-from veneer.keys.store import KeyStore, StoreUnavailableError
+from veneer.keys.store import KeyStore
 from veneer.keys.token import DEFAULT_PREFIX, checked_prefix, is_possible
+from veneer.stores.unavailable import StoreUnavailableError
 
 logger = logging.getLogger("veneer")
 

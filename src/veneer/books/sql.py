@@ -25,11 +25,11 @@ from veneer.books.books import (
     UsageLine,
 )
 from veneer.books.tables import Layout
-from veneer.keys.store import StoreUnavailableError
 from veneer.ledger import naming
 from veneer.ledger.entry import Account, Balance, Limit
 from veneer.ledger.ledger import LedgerUnavailableError
 from veneer.stores.database import Database, Work
+from veneer.stores.unavailable import StoreUnavailableError
 
 T = TypeVar("T")
 

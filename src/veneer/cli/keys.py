@@ -27,7 +27,8 @@ from veneer.config.secret import is_reference, read_secret
 from veneer.keys.issuer import Issued, Issuer
 from veneer.keys.peppers import MIN_LENGTH, Peppers
 from veneer.keys.record import KeyRecord
-from veneer.keys.store import KeyStore, StoreUnavailableError
+from veneer.keys.store import KeyStore
+from veneer.stores.unavailable import StoreUnavailableError
 from veneer.wiring import ConfigurationError
 
 T = TypeVar("T")

@@ -14,8 +14,9 @@ import msgspec
 from veneer.keys.fields import MAX_TEXT, SCOPES, FieldError, KeyFields
 from veneer.keys.peppers import Peppers
 from veneer.keys.record import KeyRecord
-from veneer.keys.store import KeyStore, StoreUnavailableError
+from veneer.keys.store import KeyStore
 from veneer.keys.token import DEFAULT_PREFIX, checked_prefix, is_possible, new_token, shown
+from veneer.stores.unavailable import StoreUnavailableError
 from veneer.wire.ids import RANDOM_LENGTH, ulid
 
 __all__ = ["MAX_TEXT", "OVERLAP", "SCOPES", "FieldError", "Issued", "Issuer", "KeyFields"]

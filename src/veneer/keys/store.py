@@ -7,13 +7,6 @@ from typing import Protocol
 from veneer.keys.record import KeyRecord
 
 
-class StoreUnavailableError(Exception):
-    """The store did not answer, or not in time; its text is for logs, never for clients.
-
-    Of a write that ends so, nobody knows whether it was done.
-    """
-
-
 class KeyStore(Protocol):
     """Keeps the records of keys. Every method may raise `StoreUnavailableError`.
 

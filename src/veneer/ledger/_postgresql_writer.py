@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from veneer.keys.store import StoreUnavailableError
 from veneer.ledger._postgresql_batch import StaleError
 from veneer.ledger._postgresql_query import fetched
 from veneer.ledger._postgresql_queue import Queue, Taken
@@ -21,6 +20,7 @@ from veneer.ledger._wanted import Answer, Wanted
 from veneer.ledger.entry import Moved
 from veneer.ledger.ledger import LedgerUnavailableError
 from veneer.stores.database import Database
+from veneer.stores.unavailable import StoreUnavailableError
 
 logger = logging.getLogger("veneer.ledger")
 

@@ -16,8 +16,8 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from veneer.keys.store import StoreUnavailableError
 from veneer.stores.migrations import Schema, migrate
+from veneer.stores.unavailable import StoreUnavailableError
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]

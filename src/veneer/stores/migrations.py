@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from veneer.keys.store import StoreUnavailableError
+from veneer.stores.unavailable import StoreUnavailableError
 
 # Any number will do that no other program uses for its advisory locks; these are letters.
 _ADVISORY_LOCK = int.from_bytes(b"veneer", "big")
