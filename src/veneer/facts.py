@@ -170,13 +170,50 @@ class Relayed(ResponseFact, frozen=True, kw_only=True):
     events: int = 0
 
 
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """A try of a call that came to nothing before another was made.
+
+    `why` is a word for what went wrong (`status`, `timeout`, `unreachable`, `broken`); `status` is
+    the target's, None where it gave none. `usage` is what it says was used all the same, and it
+    may have used something if the call had `reached` it. `seconds` is how long it took.
+    """
+
+    target: str
+    model: str | None = None
+    why: str
+    status: int | None = None
+    reached: bool = True
+    usage: Usage | None = None
+    seconds: float = 0.0
+
+
 class Route(ResponseFact, frozen=True, kw_only=True):
-    """Where a call went: the target's name, its status and request id, seconds until its header."""
+    """Where a call went: the target's name, its status and request id, seconds until its header.
+
+    A router says more: `model` is the target's own name for the model, and `canonical` the
+    catalog's; `strategy` is what it was chosen by, `own_key` whether with a key of the caller's
+    own; `tried` are those that were asked before.
+    """
 
     target: str
     status: int
     request_id: str | None = None
     seconds: float = 0.0
+    model: str | None = None
+    canonical: str | None = None
+    strategy: str | None = None
+    own_key: bool = False
+    tried: tuple[Tried, ...] = ()
+
+
+class OwnKeys(RequestFact, frozen=True):
+    """The caller's own keys, by the names of the targets that they are for; they are secrets."""
+
+    keys: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        """Tell which targets, never which keys."""
+        return f"OwnKeys({sorted(self.keys)})"
 
 
 class Unreached(ResponseFact, frozen=True):
