@@ -1,8 +1,10 @@
 """The relay as a layer: what its client sees, and which facts are there when."""
 
 import asyncio
+import gc
 import gzip
 import json
+import weakref
 from typing import Any
 
 import pytest
@@ -80,6 +82,28 @@ async def test_usage_is_read_where_an_answer_has_it_and_is_else_unknown() -> Non
     await json_request({"input": "x"}, "/v1/moderations").run(probe)
     assert probe.usage is None
     assert probe.relayed == Relayed(stream=False, observed=True, complete=True)
+
+
+@pytest.mark.parametrize("limit", [8, 10_000])
+@pytest.mark.parametrize("streams", [False, True])
+async def test_nothing_of_a_call_stays(*, streams: bool, limit: int) -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    def edit(edits: Edits) -> None:
+        edits.at_end.append(lambda _: b"")
+        seen.append(weakref.ref(edits.at_end[0]))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        parts = (chunk("a"), chunk(finish="stop"), DONE) if streams else (BODY,)
+        await Script(*parts, headers=SSE if streams else JSON)(scope, receive, send)
+
+    layer = stack(app, edit, max_observed=limit)
+    gc.disable()
+    try:
+        await call(stream=streams).run(layer)
+        assert [ref() for ref in seen] == [None], "without the collector"
+    finally:
+        gc.enable()
 
 
 async def test_usage_of_a_responses_call_is_read() -> None:

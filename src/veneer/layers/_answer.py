@@ -74,7 +74,8 @@ class Answer:
         self._operation = asked.call.operation.name
         self._body: BodyRelay | None = None
         self._stream: StreamRelay | None = None
-        self._take: Callable[[Message], Awaitable[None]] = self._pass
+        # A function, not a method of this object, which would keep itself and its call alive.
+        self._take: Callable[[Answer, Message], Awaitable[None]] = Answer._pass
         self._broken = False
         self._settled = False
         # Whether a stream's client has got the event that ends it.
@@ -104,10 +105,10 @@ class Answer:
     async def _dispatch(self, message: Message) -> None:
         if message["type"] == "http.response.body":
             if self._stream is None:
-                await self._take(message)
+                await self._take(self, message)
         elif message["type"] == "http.response.start":
             await self._begin(message)
-        elif self._take != self._drop:
+        elif self._take is not Answer._drop:
             await self._send(message)
 
     async def break_off(self, error: Error) -> bool:
@@ -122,7 +123,7 @@ class Answer:
         self.settle()
         self.finished = True
         if not self.started:
-            self._take = self._drop
+            self._take = Answer._drop
             await error(self._scope, self._receive, self._send)
             return False
         stream = self._stream
@@ -182,8 +183,8 @@ class Answer:
             )
             await self._forward({**message, "headers": unbuffered(headers)})
         elif fields.is_json(kind) or (on_demand and not kind):
-            self._body = BodyRelay(self._asked.edits, limit=self._asked.limit)
-            self._take = partial(self._take_json, self._body, message)
+            body = self._body = BodyRelay(self._asked.edits, limit=self._asked.limit)
+            self._take = partial(Answer._take_json, body=body, start=message)
         else:
             await self._forward(message)
 
@@ -205,7 +206,7 @@ class Answer:
             return None
         return {"type": "http.response.body", "body": body, "more_body": not self.finished}
 
-    async def _take_json(self, body: BodyRelay, start: Message, message: Message) -> None:
+    async def _take_json(self, message: Message, *, body: BodyRelay, start: Message) -> None:
         """Hold an answer until it is whole, or too much to hold."""
         more = message.get("more_body", False)
         body.feed(message.get("body", b""))
@@ -215,7 +216,7 @@ class Answer:
             if not body.size:
                 await self._refuse(EMPTY)
                 return
-        self._take = partial(self._pass_by, body) if body.overflowed else self._pass
+        self._take = partial(Answer._pass_by, body=body) if body.overflowed else Answer._pass
         content = body.give_up() if body.overflowed else body.close()
         if body.edited:
             start = {**start, "headers": with_length(start.get("headers", ()), len(content))}
@@ -227,7 +228,7 @@ class Answer:
         await self._forward(start)
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
-    async def _pass_by(self, body: BodyRelay, message: Message) -> None:
+    async def _pass_by(self, message: Message, *, body: BodyRelay) -> None:
         """Pass on what is too much to be held."""
         body.pass_by(message.get("body", b""))
         if not message.get("more_body", False):
@@ -246,7 +247,7 @@ class Answer:
 
     async def _refuse(self, error: Error) -> None:
         """Answer in the upstream's place, and drop what it still sends."""
-        self._take = self._drop
+        self._take = Answer._drop
         self._broken = self.finished = self.started = True
         self.settle()
         await error(self._scope, self._receive, self._send)
