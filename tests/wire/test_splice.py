@@ -17,6 +17,7 @@ from veneer.wire.splice import (
     replace,
     set_member,
     value,
+    without,
 )
 
 Object = dict[str, Any]
@@ -145,6 +146,39 @@ def test_a_removed_member_takes_one_comma_with_it(text: bytes, data: st.DataObje
     assert json.loads(changed) == tree
     assert list(json.loads(changed)) == list(tree)
     assert remove(changed, path) == changed
+
+
+@given(texts(), st.data())
+def test_any_members_are_removed_at_once_and_all_else_stays(
+    text: bytes, data: st.DataObject
+) -> None:
+    tree = json.loads(text)
+    names = data.draw(st.sets(st.sampled_from([*tree, "none"])))
+    changed = without(text, names)
+    left = {name: inner for name, inner in tree.items() if name not in names}
+    assert json.loads(changed) == left
+    assert [changed[slice(*span)] for span in members(changed).values()] == [
+        text[slice(*span)] for name, span in members(text).items() if name in left
+    ]
+    one_by_one = text
+    for name in names:
+        one_by_one = remove(one_by_one, (name,))
+    assert (changed == text) == names.isdisjoint(tree)
+    assert json.loads(one_by_one) == left
+
+
+def test_white_space_around_removed_members_goes_with_their_commas() -> None:
+    text = b'{ "a" : 1 , "b" : 2 , "c" : 3 , "d" : 4 }'
+    assert without(text, ("a", "b")) == b'{ "c" : 3 , "d" : 4 }'
+    assert without(text, ("b", "d")) == b'{ "a" : 1 , "c" : 3 }'
+    assert without(text, "abcd") == b"{  }"
+
+
+def test_a_removed_member_must_not_stand_twice() -> None:
+    text = b'{"a": 1, "b": 2, "a": 3}'
+    assert without(text, "b") == b'{"a": 1, "a": 3}'
+    with pytest.raises(DuplicateMemberError):
+        without(text, "a")
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=5))

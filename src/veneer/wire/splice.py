@@ -116,16 +116,35 @@ def remove(data: bytes, path: Path) -> bytes:
     """
     *above, name = path
     outer = _find(data, tuple(above))
-    if outer is None or _find(data, path) is None:
+    if outer is None or (above and not data.startswith(b"{", outer[0])):
         return data
-    walked = list(_walk(data[slice(*outer)]))
-    at = [member[0] for member in walked].index(name)
-    _, start, _, end = walked[at]
-    if at > 0:
-        start = walked[at - 1][3]
-    elif len(walked) > 1:
-        end = walked[1][1]
-    return data[: outer[0] + start] + data[outer[0] + end :]
+    start, end = outer
+    return data[:start] + without(data[start:end], (name,)) + data[end:]
+
+
+def without(data: bytes, names: Collection[str]) -> bytes:
+    """Return the object's text without the members of these names, and one comma beside each.
+
+    It is the text itself if there are none.
+    """
+    walked = _walk(data)
+    removed: set[str] = set()
+    kept: list[bytes] = []
+    # Up to where the text has been judged, and whether a member before it is kept.
+    at, follows = 0, False
+    for place, (name, key, _, end) in enumerate(walked):
+        if name not in names:
+            follows = True
+            continue
+        if name in removed:
+            raise DuplicateMemberError(name)
+        removed.add(name)
+        # The comma before it goes with it; with none kept before, the one behind it does.
+        start = walked[place - 1][3] if follows else key
+        kept.append(data[at:start])
+        last = place + 1 == len(walked)
+        at = end if follows or last else walked[place + 1][1]
+    return b"".join((*kept, data[at:])) if removed else data
 
 
 def _find(data: bytes, path: Path) -> Span | None:
