@@ -6,7 +6,8 @@ import msgspec
 from starlette.types import Scope
 
 from veneer import facts
-from veneer.facts import Answered, Usage
+from veneer.dialects.routing import Warned
+from veneer.facts import Answered, Route, Usage
 
 
 class Edits:
@@ -25,7 +26,9 @@ class Edits:
     upstream has said beside its usage. `images` is how many images have come, if `images_wanted`
     asks for that, None where it cannot be seen. `error` says the error that a stream ends with in
     other words: it gets the data of its event, the operation's name and how many events went
-    before, and returns the event.
+    before, and returns the event. `warnings` are what its client is told of what was changed or
+    left out of its request, where the dialect tells that. `names_canonical` is whether the answer
+    names its model as the catalog does, where a router's target calls it otherwise.
     """
 
     __slots__ = (
@@ -39,9 +42,11 @@ class Edits:
         "images_wanted",
         "in_usage",
         "model",
+        "names_canonical",
         "output_text",
         "usage_shown",
         "usage_wanted",
+        "warnings",
     )
 
     def __init__(self) -> None:
@@ -58,16 +63,29 @@ class Edits:
         self.beside: Callable[[], bytes] | None = None
         self.in_usage: list[Callable[[Usage], bytes]] = []
         self.at_end: list[Callable[[Usage | None], bytes]] = []
+        self.warnings: list[Warned] = []
+        self.names_canonical = True
 
     def show_model(self, name: str) -> None:
         """Show this model name wherever the answer names its model."""
         self.model = msgspec.json.encode(name)
 
+    def answered_by(self, route: Route) -> None:
+        """Show the catalog's name of the model that answers, if that is asked for."""
+        name = route.canonical
+        if self.names_canonical and name and (self.model is not None or route.model != name):
+            self.show_model(name)
+
     @property
     def changes_body(self) -> bool:
         """Whether a plain answer differs from what the upstream sent."""
-        edited = bool(self.in_usage) or bool(self.at_end)
-        return edited or self.model is not None or self.output_text
+        return self.model is not None or self.adds_members
+
+    @property
+    def adds_members(self) -> bool:
+        """Whether the last object of an answer may get members that the upstream did not send."""
+        # Who adds beside it adds to it, too.
+        return bool(self.in_usage or self.at_end) or self.output_text
 
     def usage_members(self, usage: Usage) -> bytes:
         """Return the members to add to the usage object."""

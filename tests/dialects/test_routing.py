@@ -20,6 +20,7 @@ ROUTINGS = st.builds(
     strategy=st.sampled_from(get_args(Strategy)),
     cost=st.none() | st.integers(0, 10**18),
     first=st.none() | st.floats(0, 10**6),
+    throughput=st.none() | st.floats(0, 10**6),
     warnings=st.lists(WARNINGS, max_size=3).map(tuple),
 )
 
@@ -55,7 +56,7 @@ def test_amounts_are_in_dollars_and_times_in_milliseconds() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     bare = written(Routing(provider="p", model="m", canonical="c"))
-    assert bare.keys().isdisjoint({"cost", "ttft_ms"})
+    assert bare.keys().isdisjoint({"cost", "ttft_ms", "throughput_tps"})
 
 
 def test_its_client_knows_the_same_warnings() -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from auriko.route_types import RoutingMetadata
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +27,8 @@ from veneer.catalog.model import Model, Resolved
 from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.auriko import auriko
 from veneer.dialects.aurous import aurous
+from veneer.dialects.routing import Warned
+from veneer.edits import edits_of
 from veneer.facts import Cost, Route
 from veneer.layers.relay import RelayMiddleware
 
@@ -186,3 +189,94 @@ async def test_aurous_shows_usage_and_openai_does_not() -> None:
     plain = await ask(app, dialect=OPENAI, stream=True)
     assert plain.body == b"".join(CHAT)
     assert b"include_usage" not in app.request
+
+
+def routed_by(route: Route, *steps: Any, **options: Any) -> ASGIApp:
+    """Return an app that answers as a router does: with where the call went."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        facts.put(scope, route)
+        edits_of(scope).warnings += [LEFT_OUT, LEFT_OUT]
+        await Script(*steps, **options)(scope, receive, send)
+
+    return app
+
+
+LEFT_OUT = Warned("unsupported_parameter", "seed", "The target does not know 'seed'.")
+THERE = Route(
+    target="east", status=200, model="meta/small-v1", canonical="small", strategy="ttft-focus"
+)
+
+
+async def test_a_router_says_which_model_of_whom_answers_and_why() -> None:
+    metadata = told((await ask(routed_by(THERE, compact(ANSWER)))).json()[KEY])
+    assert (metadata.provider, metadata.provider_model_id) == ("east", "meta/small-v1")
+    assert (metadata.model_canonical, metadata.routing_strategy) == ("small", "ttft-focus")
+    assert [(warning.code, warning.message) for warning in metadata.warnings or ()] == [
+        ("seed", "The target does not know 'seed'.")
+    ]
+
+
+async def test_a_strategy_that_its_client_does_not_know_is_not_told() -> None:
+    route = msgspec.structs.replace(THERE, strategy="dice")
+    metadata = told((await ask(routed_by(route, compact(ANSWER)))).json()[KEY])
+    assert metadata.routing_strategy == "cost-focus"
+
+
+@pytest.mark.parametrize(("shown", "found"), [(None, "small"), ("alias", "small")])
+async def test_an_answer_names_its_model_as_the_catalog_does(shown: str | None, found: str) -> None:
+    def app(scope: Scope, receive: Receive, send: Send) -> Any:
+        if shown is not None:
+            edits_of(scope).show_model(shown)
+        answer = compact({**ANSWER, "model": "meta/small-v1"})
+        return routed_by(THERE, answer)(scope, receive, send)
+
+    assert (await ask(app, dialect=OPENAI)).json()["model"] == found
+
+
+async def test_whoever_asks_for_the_names_of_targets_sees_them() -> None:
+    def app(scope: Scope, receive: Receive, send: Send) -> Any:
+        edits_of(scope).names_canonical = False
+        return routed_by(THERE, compact({**ANSWER, "model": "meta/x"}))(scope, receive, send)
+
+    assert (await ask(app, dialect=OPENAI)).json()["model"] == "meta/x"
+
+
+async def test_a_target_that_calls_it_by_the_same_name_is_left_its_own_word() -> None:
+    """An answer may name the snapshot that wrote it."""
+    app = routed_by(
+        msgspec.structs.replace(THERE, model="small"),
+        compact({**ANSWER, "model": "small-2026-01-01"}),
+    )
+    assert (await ask(app, dialect=OPENAI)).json()["model"] == "small-2026-01-01"
+
+
+async def test_every_chunk_of_a_stream_has_the_catalogs_name() -> None:
+    answer = await ask(
+        routed_by(msgspec.structs.replace(THERE, canonical="canon"), *CHAT, headers=SSE),
+        dialect=OPENAI,
+        stream=True,
+    )
+    assert {part["model"] for part in members(answer.body)[:-1]} == {"canon"}
+
+
+async def test_a_stream_tells_how_fast_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three tokens: the first comes with the first event, and two in the second after it."""
+    now = [100.0]
+    monkeypatch.setattr("veneer.layers._routed.perf_counter", lambda: now[0])
+
+    async def later() -> None:
+        now[0] += 0.5
+
+    first, *rest = CHAT_WITH_USAGE
+    app = Script(later, first, later, later, *rest, headers=SSE)
+    *_, last, _done = members((await ask(app, stream=True)).body)
+    metadata = told(last[KEY])
+    assert (metadata.ttft_ms, metadata.throughput_tps) == (500.0, 2.0)
+
+
+async def test_a_stream_that_comes_at_once_tells_no_speed() -> None:
+    *_, last, _done = members(
+        (await ask(Script(b"".join(CHAT_WITH_USAGE), headers=SSE), stream=True)).body
+    )
+    assert told(last[KEY]).throughput_tps is None

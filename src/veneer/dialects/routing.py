@@ -4,7 +4,7 @@ Auriko's client refuses an answer whole whose metadata is not as it expects: wha
 always there, and a warning is of one of the types that it knows.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -15,6 +15,7 @@ Strategy = Literal[
 ]
 # How a target is chosen, where nobody says otherwise: Auriko's default.
 STRATEGY: Strategy = "cost-focus"
+STRATEGIES = frozenset[str](get_args(Strategy))
 
 WarningType = Literal[
     "unsupported_parameter",
@@ -39,7 +40,8 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     """How a call was routed.
 
     `provider` is who answered, `model` its name there, `canonical` its name here. `cost` is in
-    picodollars, None where it has no price; `first` the seconds until the first event of a stream.
+    picodollars, None where it has no price; `first` the seconds until the first event of a stream,
+    `throughput` the tokens of output a second after it.
     """
 
     provider: str
@@ -48,6 +50,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     strategy: Strategy = STRATEGY
     cost: int | None = None
     first: float | None = None
+    throughput: float | None = None
     warnings: tuple[Warned, ...] = ()
 
 
@@ -63,5 +66,7 @@ def auriko_metadata(routing: Routing) -> bytes:
         members["cost"] = {"usd": msgspec.Raw(money.shown(routing.cost).encode())}
     if routing.first is not None:
         members["ttft_ms"] = round(routing.first * 1000, 1)
+    if routing.throughput is not None:
+        members["throughput_tps"] = round(routing.throughput, 1)
     members["warnings"] = routing.warnings
     return b'"routing_metadata":%b' % msgspec.json.encode(members)

@@ -12,7 +12,7 @@ from veneer.call import Call
 from veneer.dialects import Kind
 from veneer.edits import Edits
 from veneer.errors import Error
-from veneer.facts import Relayed
+from veneer.facts import Relayed, Route
 from veneer.layers._body import BodyRelay
 from veneer.layers._stream import CHUNKED, StreamRelay
 from veneer.wire import fields
@@ -164,6 +164,9 @@ class Answer:
         kind = fields.media_type(fields.get(headers, b"content-type") or b"")
         coded = fields.get(headers, b"content-encoding") not in (None, b"identity")
         status = message["status"]
+        route = facts.get(self._scope, Route)
+        if route is not None:
+            self._asked.edits.answered_by(route)
         on_demand = self._operation in STREAM_ON_DEMAND
         if status >= HTTPStatus.BAD_REQUEST or self._scope["method"] == "HEAD":
             await self._forward(message)

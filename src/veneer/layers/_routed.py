@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import cast
 
 from starlette.types import Message, Scope, Send
 
@@ -9,7 +10,7 @@ from veneer import facts
 from veneer.call import Call
 from veneer.catalog.model import Resolved
 from veneer.dialects import Dialect
-from veneer.dialects.routing import Routing
+from veneer.dialects.routing import STRATEGIES, STRATEGY, Routing, Strategy
 from veneer.edits import Edits
 from veneer.facts import Cost, Route, Usage
 
@@ -17,6 +18,8 @@ from veneer.facts import Cost, Route, Usage
 ROUTED = frozenset(["chat.completions", "completions", "responses", "embeddings"])
 # Who answers where nobody says: the app below.
 PROVIDER = "upstream"
+# Seconds of a stream below which its throughput says more of buffers than of the model.
+SHORTEST = 0.01
 
 
 def telling(dialect: Dialect, scope: Scope, send: Send, call: Call, edits: Edits) -> Send:
@@ -64,9 +67,9 @@ class Routed:
             self._first = perf_counter() - self._started
         return self._send(message)
 
-    def at_end(self, _usage: Usage | None) -> bytes:
+    def at_end(self, usage: Usage | None) -> bytes:
         """Return the members for the last object of the answer; nothing for one that failed."""
-        routing = None if self._edits.failed else self._routing()
+        routing = None if self._edits.failed else self._routing(usage)
         self._members = b"" if routing is None else self._write(routing)
         return self._members
 
@@ -74,11 +77,14 @@ class Routed:
         """Return the same once more."""
         return self._members
 
-    def _routing(self) -> Routing | None:
+    def _routing(self, usage: Usage | None) -> Routing | None:
         """Return how the call was routed, None where nobody knows which model answered it."""
         known, answered = self._known, self._edits.answered
         route, resolved, cost = known.get(Route), known.get(Resolved), known.get(Cost)
+        canonical = self._call.model if resolved is None else resolved.model.id
         model = self._call.model
+        if route is not None:
+            canonical, model = route.canonical or canonical, route.model or model
         if model is None:
             model = None if answered is None else answered.model
         if model is None:
@@ -86,9 +92,12 @@ class Routed:
         return Routing(
             provider=PROVIDER if route is None else route.target,
             model=model,
-            canonical=model if resolved is None else resolved.model.id,
+            canonical=canonical or model,
+            strategy=strategy_of(route),
             cost=None if cost is None else cost.total,
             first=self._until_first(),
+            throughput=self._throughput(usage),
+            warnings=tuple(dict.fromkeys(self._edits.warnings)),
         )
 
     def _until_first(self) -> float | None:
@@ -96,3 +105,19 @@ class Routed:
         if not self._call.stream or self._first is not None:
             return self._first
         return perf_counter() - self._started
+
+    def _throughput(self, usage: Usage | None) -> float | None:
+        """Return the tokens a second of a stream since its first event, None where none is known.
+
+        The first one came with that event, so its time is not counted.
+        """
+        if usage is None or usage.output_tokens <= 1 or usage.malformed or self._first is None:
+            return None
+        seconds = perf_counter() - self._started - self._first
+        return (usage.output_tokens - 1) / seconds if seconds >= SHORTEST else None
+
+
+def strategy_of(route: Route | None) -> Strategy:
+    """Return by what a target was chosen; what is no word of Auriko's client would break it."""
+    said = None if route is None else route.strategy
+    return cast("Strategy", said) if said in STRATEGIES else STRATEGY
