@@ -1,15 +1,27 @@
 """The plan of a call: from what is asked, what is offered and how targets do, who gets it."""
 
+import math
+from functools import cached_property
+
 import msgspec
 
 from veneer.catalog.model import Capability
 from veneer.dialects import Kind
 from veneer.dialects.routing import Strategy, Warned
-from veneer.prices.price import Price
+from veneer.prices.price import MILLION, Price
 from veneer.routing.preferences import NO_PREFERENCES, DataPolicy, Preferences
 
 
-class Offer(msgspec.Struct, frozen=True, kw_only=True):
+class Rates(msgspec.Struct, frozen=True):
+    """What one token of each kind, and a request, cost, in picodollars; only good for ranking."""
+
+    input: float
+    cached: float
+    output: float
+    request: float
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A model at a target.
 
     `model` is its name in the catalog, `name` the target's own. What is None is not known, and
@@ -33,9 +45,27 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     platform: bool = True
     own_keys: bool = False
 
+    @cached_property
+    def rates(self) -> Rates | None:
+        """Its price by the token, None where it has none for tokens nor for requests."""
+        price = self.price
+        if price is None or not (price.has_tokens or price.request is not None):
+            return None
+        rates = price.rates
+        return Rates(
+            rates["input"] / MILLION,
+            rates["cached_input"] / MILLION,
+            rates["output"] / MILLION,
+            float(price.request or 0),
+        )
+
 
 class Spread(msgspec.Struct, frozen=True):
-    """How a measure is distributed: its moving average, its percentiles, how often it was taken."""
+    """How a measure is distributed: its moving average, its percentiles, how often it was taken.
+
+    The average is geometric, so that one outlier is not all that counts. Half of the calls did at
+    least as well as `p50`, 95 % as well as `p95`, which is a long time or a low throughput.
+    """
 
     mean: float
     p50: float
@@ -47,7 +77,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """How an offer does at this moment.
 
     `ttft` is in seconds, `throughput` in tokens a second, None where it has not been seen yet;
-    `age` are the seconds since it was seen last. `outstanding` are the calls under way there,
+    `age` are the seconds since it was seen last, well or failing; it never was where that is
+    infinite. `outstanding` are the calls under way there,
     `full` is whether the target's own limits leave no room. `resting` are the seconds for which it
     is not to be asked (its breaker is open, or it said so), 0 for none; `probing` is whether this
     call may try one that was away. `failing` is the share of late calls that failed.
@@ -56,7 +87,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     ttft: Spread | None = None
     throughput: Spread | None = None
-    age: float = 0.0
+    age: float = math.inf
     outstanding: int = 0
     full: bool = False
     resting: float = 0.0
@@ -71,7 +102,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     `models` are the names in the catalog that may answer, in their order. `input_tokens` and
     `output_tokens` are what the call is expected to use, `output_cap` what it allows. `needs` are
     the capabilities it uses, `parameters` the names of the members of its body. `own_keys` are the
-    targets that the caller has a key of its own for.
+    targets that the caller has a key of its own for. `tries` is how many may be asked at most,
+    whatever its preferences say; Auriko's allow 19 after the first.
     """
 
     models: tuple[str, ...]
@@ -82,6 +114,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     needs: frozenset[Capability] = frozenset()
     parameters: frozenset[str] = frozenset()
     own_keys: frozenset[str] = frozenset()
+    tries: int = 20
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +124,24 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     own_key: bool = False
     dropped: tuple[str, ...] = ()
 
+    @property
+    def warnings(self) -> tuple[Warned, ...]:
+        """What its client is told, where it is this one that answers."""
+        return tuple(
+            Warned(
+                "unsupported_parameter",
+                "unsupported_parameter",
+                f"'{name}' was left out: {self.offer.target} does not know it.",
+            )
+            for name in self.dropped
+        )
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is asked, in this order, until one answers; `steps` is not empty."""
+    """Who is asked, in this order, until one answers; `steps` is not empty.
+
+    `warnings` are about the call, whoever answers; those about a step are its own.
+    """
 
     steps: tuple[Step, ...]
     strategy: Strategy
