@@ -1,6 +1,7 @@
 """The client's side of a call: its body, its patience, its leaving."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Iterable
 
@@ -619,3 +620,101 @@ async def test_the_first_to_ask_makes_the_client() -> None:
     client = client_of(scope, server.receive)
 
     assert client_of({**scope}, server.receive) is client
+
+
+class Looked:
+    """What looks at the parts of a body: notes them, and raises at one that it is told of."""
+
+    def __init__(self, bad: bytes | None = None) -> None:
+        self.seen: list[bytes] = []
+        self.bad = bad
+
+    def __call__(self, part: bytes) -> None:
+        """Look at a part."""
+        self.seen.append(part)
+        if part == self.bad:
+            raise ValueError(part)
+
+    def has(self, text: bytes) -> bool:
+        """Whether this has come."""
+        return text in b"".join(self.seen)
+
+
+async def test_a_body_is_looked_at_as_far_as_it_takes_and_then_as_it_comes() -> None:
+    server = Server([b"ab", b"cd", b"ef"])
+    client = Client(server.receive)
+    look = Looked()
+    await client.inspect(look, until=lambda: look.has(b"c"), limit=10)
+    assert (server.reads, client.start) == (2, b"abcd")
+    assert await read_body(client.receive) == b"abcdef"
+    assert b"".join(look.seen) == b"abcdef"
+
+
+@given(
+    parts=st.lists(st.binary(max_size=5), min_size=1, max_size=6),
+    limit=st.integers(0, 20),
+    until=st.integers(0, 30),
+    before=st.integers(0, 20),
+)
+def test_what_looks_at_a_body_sees_all_of_it_once_whoever_reads_it(
+    parts: list[bytes], limit: int, until: int, before: int
+) -> None:
+    async def run() -> None:
+        whole = b"".join(parts)
+        client = Client(Server(parts).receive)
+        with contextlib.suppress(BodyTooLargeError):
+            await client.body(before)
+        look = Looked()
+        with contextlib.suppress(BodyTooLargeError):
+            await client.inspect(look, until=lambda: len(b"".join(look.seen)) >= until, limit=limit)
+        assert len(client.start) <= max(limit, before) + 5
+        with contextlib.suppress(BodyTooLargeError):
+            await client.body(before)
+        assert await read_body(client.receive) == whole
+        assert b"".join(look.seen) == whole
+        client.close()
+
+    asyncio.run(run())
+
+
+async def test_what_looks_at_a_body_may_refuse_it_to_whoever_reads_on() -> None:
+    client = Client(Server([b"ab", b"cd", b"ef"]).receive)
+    await client.inspect(Looked(b"cd"), until=lambda: True, limit=10)
+    assert (await client.receive())["body"] == b"ab"
+    with pytest.raises(ValueError, match="cd"):
+        await client.receive()
+
+
+async def test_a_body_that_is_too_large_before_it_takes_is_not_read_on() -> None:
+    server = Server([b"x" * 10] * 100)
+    with pytest.raises(BodyTooLargeError):
+        await Client(server.receive).inspect(Looked(), until=lambda: False, limit=15)
+    assert server.reads == 2
+
+
+async def test_a_body_that_somebody_took_a_part_of_is_not_looked_at() -> None:
+    client = Client(Server([b"ab", b"cd"]).receive)
+    await client.receive()
+    with pytest.raises(RuntimeError, match="read by somebody else"):
+        await client.inspect(Looked(), until=lambda: False, limit=15)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_another_start_is_followed_by_what_is_to_come(*, whole: bool) -> None:
+    client = Client(Server([b"ab", b"cd", b"ef"]).receive)
+    look = Looked()
+    await client.inspect(look, until=lambda: look.has(b"c"), limit=10)
+    if whole:
+        await client.body(10)
+    scope = scope_with((b"content-length", b"6"), (b"host", b"a"))
+    below = client.replace_start(scope, client.start.replace(b"b", b"long"))
+    assert below["headers"] == [(b"content-length", b"9"), (b"host", b"a")]
+    assert await read_body(client.receive) == b"alongcdef"
+
+
+@pytest.mark.parametrize("length", [b"x", b"9" * 20])
+async def test_what_is_no_length_stays_with_another_start(length: bytes) -> None:
+    client = Client(Server([b"ab"]).receive)
+    await client.inspect(Looked(), until=lambda: False, limit=10)
+    scope = scope_with((b"content-length", length))
+    assert client.replace_start(scope, b"a")["headers"] == [(b"content-length", length)]

@@ -18,6 +18,9 @@ from veneer import facts
 # A watcher costs a task, so only calls that last this long (in seconds) get one.
 WATCH_AFTER = 0.025
 
+# An integer of more digits is no length that anything could have.
+MAX_DIGITS = 19
+
 
 class ClientDisconnectedError(Exception):
     """The client closed its connection before its answer was whole."""
@@ -45,6 +48,7 @@ class Client:
         "_complete",
         "_handed",
         "_idle_timeout",
+        "_inspect",
         "_keep",
         "_left_at",
         "_listeners",
@@ -69,6 +73,7 @@ class Client:
         self._size = 0
         # Whether `receive` has handed down what was read, or a part that is kept nowhere.
         self._handed = False
+        self._inspect: Callable[[bytes], object] | None = None
         # Whether nothing more of the body is to come.
         self._complete = False
         self._left_at: float | None = None
@@ -116,11 +121,36 @@ class Client:
         while not self._complete:
             if self._size > limit:
                 raise BodyTooLargeError
-            if self.disconnected or (message := await self._read())["type"] == "http.disconnect":
-                raise ClientDisconnectedError
-            part = bytes(message.get("body", b""))
-            self._parts.append(part)
-            self._size += len(part)
+            await self._part()
+
+    async def _part(self) -> None:
+        if self.disconnected or (message := await self._read())["type"] == "http.disconnect":
+            raise ClientDisconnectedError
+        part = bytes(message.get("body", b""))
+        self._parts.append(part)
+        self._size += len(part)
+
+    @property
+    def start(self) -> bytes:
+        """As much of the body as was read, and handed to nobody."""
+        return b"".join(self._parts) if self._body is None else self._body
+
+    async def inspect(
+        self, look: Callable[[bytes], object], *, until: Callable[[], object], limit: int
+    ) -> None:
+        """Have `look` see each part of the body, and read as many as it takes for `until`.
+
+        What is read stays for those below. Those that come later are seen as they come, before
+        whoever reads them: what `look` raises is raised there. Raises as `body` does.
+        """
+        if self._handed:
+            raise RuntimeError("a part of the body has been read by somebody else")
+        look(self.start)
+        self._inspect = look
+        while not (until() or self._complete):
+            if self._size > limit:
+                raise BodyTooLargeError
+            await self._part()
 
     async def _read(self) -> Message:
         """Read the server's next message while the body is incomplete, within the idle timeout."""
@@ -139,10 +169,13 @@ class Client:
             self._reader = None
         if message["type"] == "http.disconnect":
             self._left()
-        elif not message.get("more_body", False):
+            return message
+        if not message.get("more_body", False):
             self._complete = True
             if self._listeners:
                 self._arm(WATCH_AFTER)
+        if self._inspect is not None:
+            self._inspect(message.get("body", b""))
         return message
 
     async def receive(self) -> Message:
@@ -181,6 +214,25 @@ class Client:
             if name not in (b"content-length", b"transfer-encoding")
         ]
         headers.append((b"content-length", b"%d" % len(body)))
+        return {**scope, "headers": headers}
+
+    def replace_start(self, scope: Scope, start: bytes) -> Scope:
+        """Hand down another start of the body; what is still to come follows it.
+
+        Returns a copy of the scope with its content-length mended, if it has one.
+        """
+        grown = len(start) - len(self.start)
+        self._size += grown
+        if self._body is None:
+            self._parts = [start]
+        else:
+            self._body = start
+        headers = [
+            (name, b"%d" % (int(value) + grown))
+            if name == b"content-length" and value.isdigit() and len(value) <= MAX_DIGITS
+            else (name, value)
+            for name, value in scope["headers"]
+        ]
         return {**scope, "headers": headers}
 
     def keep(self, seconds: float = math.inf) -> None:
