@@ -27,7 +27,8 @@ class Error(msgspec.Struct, frozen=True):
     `message` is for the client: one sentence, nothing secret. `param` names the offending member of
     the request. `headers` are added to the response; `status` replaces the dialect's own where an
     upstream's is to be kept. `retry` replaces the dialect's advice on trying again. `terms` are
-    what a dialect may word the message with.
+    what a dialect may word the message with; `suggestion` is one sentence on what may be done
+    instead, for dialects that have a place for it.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class Error(msgspec.Struct, frozen=True):
     status: int | None = None
     retry: bool | None = None
     terms: Mapping[str, str] = {}
+    suggestion: str | None = None
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the whole response: envelope, status, and advice on retrying."""
@@ -79,6 +81,7 @@ class Error(msgspec.Struct, frozen=True):
             None if request_id is None else request_id.value,
             terms=self.terms,
             route=facts.get(scope, Route),
+            suggestion=self.suggestion,
         )
         return dialect, failure
 

@@ -154,6 +154,7 @@ _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = MappingProxyType(
         "completions": msgspec.json.Decoder(CompletionMembers),
         "responses": msgspec.json.Decoder(ResponsesMembers),
         "embeddings": msgspec.json.Decoder(EmbeddingMembers),
+        "embeddings.estimate": msgspec.json.Decoder(EmbeddingMembers),
         # These have a prompt and an n like a completion's, and an input like an embedding's.
         "images.generations": msgspec.json.Decoder(CompletionMembers),
         "audio.speech": msgspec.json.Decoder(EmbeddingMembers),

@@ -74,6 +74,12 @@ FIXED = MappingProxyType(
         "audio/transcriptions": Operation("audio.transcriptions", _POST, default=True),
         "audio/translations": Operation("audio.translations", _POST, default=True),
         "models": Operation("models", _GET, default=True),
+        # Some APIs have these beside OpenAI's; a dialect says so.
+        "embeddings/estimate": Operation("embeddings.estimate", _POST, Body.JSON),
+        "pricing": Operation("pricing", _GET),
+        "directory/models": Operation("directory.models", _GET),
+        "registry/models": Operation("registry.models", _GET),
+        "registry/providers": Operation("registry.providers", _GET),
     }
 )
 

@@ -15,14 +15,10 @@ from veneer.call import Call
 from veneer.catalog.model import Model, Resolved
 from veneer.client import client_of
 from veneer.dialects.auriko import auriko
-from veneer.dialects.aurous import aurous
 from veneer.edits import edits_of
 from veneer.facts import Principal
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.models import ModelsMiddleware
-from veneer.prices.book import PriceBook
-from veneer.prices.money import DOLLAR
-from veneer.prices.price import Price
 
 LLAMA = Model(
     id="llama-3",
@@ -178,79 +174,6 @@ async def listed(layer: ASGIApp, path: str = "/v1/models", query: bytes = b"") -
     return await Exchange({**http_scope("GET", path), "query_string": query}).run(layer)
 
 
-async def test_models_are_listed_with_their_aliases() -> None:
-    exchange = await listed(models(Responder(b"{}")))
-    document = exchange.json()
-    assert document["object"] == "list"
-    assert [row["id"] for row in document["data"]] == ["llama-3", "gpt-4o", "vectors"]
-    assert document["data"][0] == {
-        "id": "llama-3",
-        "object": "model",
-        "created": 7,
-        "owned_by": "meta",
-    }
-
-
-async def test_a_caller_sees_the_models_that_it_may_use() -> None:
-    exchange = await listed(Known(models(Responder(b"{}")), HELD))
-    assert [row["id"] for row in exchange.json()["data"]] == ["llama-3"]
-
-
-async def test_one_model_is_shown_by_any_of_its_names() -> None:
-    layer = models(Responder(b"{}"))
-    assert (await listed(layer, "/v1/models/gpt-4o")).json()["id"] == "gpt-4o"
-    missing = await listed(layer, "/v1/models/nope")
-    assert (missing.status, missing.json()["error"]["code"]) == (404, "model_not_found")
-    assert (await listed(Known(layer, HELD), "/v1/models/gpt-4o")).status == 404
-
-
-async def test_lists_can_be_of_one_endpoint() -> None:
-    layer = models(Responder(b"{}"))
-    exchange = await listed(layer, query=b"endpoint=embeddings")
-    assert [row["id"] for row in exchange.json()["data"]] == ["vectors"]
-
-
-PRICES = PriceBook(
-    [
-        ("llama-3", Price(input=125 * DOLLAR // 1000, output=DOLLAR)),
-        ("vectors", Price(input=DOLLAR, input_image=2 * DOLLAR)),
-    ]
-)
-
-
-async def test_aurous_lists_kinds_abilities_and_rates_in_credits() -> None:
-    layer = HeadersMiddleware(models(Responder(b"{}"), prices=PRICES), dialect=aurous("Acme"))
-    llama, _, vectors = (await listed(layer)).json()["data"]
-    assert llama["kind"] == "chat"
-    pricing = {"input": {"credits_per_M": 12.5}, "output": {"credits_per_M": 100}}
-    assert llama["chat_pricing"] == pricing
-    assert llama["embedding_pricing"] is None
-    assert llama["acme_metadata"] == {
-        "kind": "chat",
-        "context_window": 8000,
-        "dimensions": None,
-        "capabilities": ["reasoning_effort", "tools"],
-        "max_output_tokens_hard_cap": 4000,
-        "chat_pricing": pricing,
-        "embedding_pricing": None,
-    }
-    assert vectors["embedding_pricing"] == {
-        "text": {"credits_per_M": 100},
-        "visual": {"credits_per_M": 200},
-    }
-
-
-async def test_auriko_lists_endpoints_and_prices_in_dollars() -> None:
-    layer = HeadersMiddleware(models(Responder(b"{}"), prices=PRICES), dialect=auriko())
-    document = (await listed(layer, query=b"endpoint=responses")).json()
-    assert document["catalog_age_seconds"] == 0
-    assert len(document["catalog_version"]) == 12
-    llama, _ = document["data"]
-    assert llama["supported_endpoints"] == ["chat_completions", "responses"]
-    assert llama["context_window"] == 8000
-    assert llama["providers"] == [{"name": "meta", "input_price": 0.125, "output_price": 1}]
-
-
 class Listing:
     """An app that lists models, for as long as it is not broken."""
 
@@ -289,6 +212,15 @@ async def test_with_no_models_named_any_passes_and_callers_are_held_to_theirs() 
     rows = (await listed(Known(layer, HELD))).json()["data"]
     assert [row["id"] for row in rows] == ["llama-3"]
     assert len((await listed(layer)).json()["data"]) == 3
+
+
+async def test_aurikos_lists_tell_of_what_is_not_configured_too() -> None:
+    app = Listing("mistral")
+    layer = HeadersMiddleware(ModelsMiddleware(Lint(app)), dialect=auriko())
+    for _ in range(2):
+        document = (await listed(layer, "/v1/registry/models")).json()
+        assert [row["id"] for row in document["models"]] == ["mistral"]
+    assert app.asked == 1
 
 
 def test_a_default_that_is_no_model_is_refused() -> None:

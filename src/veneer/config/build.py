@@ -19,11 +19,12 @@ from veneer.config.compat import build_compat, build_embeddings
 from veneer.config.cost import build_balance, build_cost
 from veneer.config.dialect import build_dialect
 from veneer.config.idempotency import build_idempotency
-from veneer.config.operations import denied
+from veneer.config.operations import allowed, denied, public_paths
 from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config
 from veneer.config.upstream_tables import TimeoutsTable, UpstreamTable
+from veneer.dialects import Dialect
 from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
 from veneer.layers.balance import PATH as BALANCE
@@ -82,13 +83,13 @@ def layers(
     `[admin]` says, from the options of the layer that charges calls.
     """
     headers, heartbeat = config.headers, config.heartbeat
-    path = config.admin.path
+    path, dialect = config.admin.path, build_dialect(config.dialect)
     cost = build_cost(config, has_keys=verifier is not None)
     found = [
         _layer(
             "headers",
             HeadersMiddleware,
-            dialect=build_dialect(config.dialect),
+            dialect=dialect,
             client_ids=headers.client_ids,
             server_timing=headers.server_timing,
             cors_origins=headers.cors_origins,
@@ -112,7 +113,7 @@ def layers(
                 AuthMiddleware,
                 verifier=verifier,
                 credentials=config.auth.credentials,
-                public=config.auth.public,
+                public=[*config.auth.public, *public_paths(dialect)],
                 trusted_proxies=config.auth.trusted_proxies,
                 admin=() if path is None else (path, f"{path}/*"),
             )
@@ -121,7 +122,7 @@ def layers(
         found.append(_layer("admin", AdminMiddleware, api=admin(cost), path=path))
     return [
         *found,
-        *_counting(config, cost, has_keys=verifier is not None),
+        *_counting(config, dialect, cost, has_keys=verifier is not None),
         _layer(
             "relay",
             RelayMiddleware,
@@ -133,7 +134,9 @@ def layers(
     ]
 
 
-def _counting(config: Config, cost: Costing, *, has_keys: bool) -> Iterator[Middleware]:
+def _counting(
+    config: Config, dialect: Dialect, cost: Costing, *, has_keys: bool
+) -> Iterator[Middleware]:
     """Yield the layers that count, and the gate: a request that it refuses has cost a request.
 
     Above it stands what answers by itself; below it, what is replayed costs no tokens, no slot and
@@ -144,7 +147,6 @@ def _counting(config: Config, cost: Costing, *, has_keys: bool) -> Iterator[Midd
     above, below = build_rate_limits(
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
-    dialect = build_dialect(config.dialect)
     keys = build_idempotency(config.idempotency, dialect, has_keys=has_keys, several=several)
     catalog = build_catalog(config.catalog, has_keys=has_keys)
     balance = build_balance(cost)
@@ -160,7 +162,8 @@ def _counting(config: Config, cost: Costing, *, has_keys: bool) -> Iterator[Midd
     if tells_me:
         yield _layer("budgets", MeMiddleware, **(balance or {}))
     deny = denied(config.operations, dialect)
-    yield _layer("operations", OperationsMiddleware, allow=allow, deny=deny, max_body=max_body)
+    served = allowed(config.operations, dialect)
+    yield _layer("operations", OperationsMiddleware, allow=served, deny=deny, max_body=max_body)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
     if catalog is not None:

@@ -19,7 +19,7 @@ def build_dialect(table: DialectTable) -> Dialect:
             "[dialect] error_docs is set, which errors of 'openai' do not name."
         )
     if table.name == "auriko":
-        return auriko(docs=table.error_docs)
+        return auriko(docs=table.error_docs, public_lists=table.public_lists)
     if table.name == "openai":
         return OPENAI
     try:

@@ -24,6 +24,14 @@ class DialectTable(Table, frozen=True):
             "first; left out: its own."
         ),
     ] = None
+    public_lists: Annotated[
+        bool,
+        Meta(
+            description="Show `auriko`'s lists of models and providers, `/directory/models` and "
+            "`/registry/...`, to those who have no key, as it does; false asks for one. `deny` of "
+            "`[operations]` takes them out."
+        ),
+    ] = True
     error_docs: Annotated[
         Name | None,
         Meta(

@@ -1,8 +1,13 @@
 """Operations as they are configured: from `[operations]` to what is served."""
 
+from collections.abc import Iterable
+
 from veneer.config.tables import OperationsTable
 from veneer.dialects import Dialect
-from veneer.operations import family
+from veneer.operations import FIXED, NAMES, family
+
+# What a path may begin with, as it is read.
+BASES = ("/", "/v1/")
 
 
 def denied(table: OperationsTable, dialect: Dialect) -> list[str]:
@@ -11,3 +16,26 @@ def denied(table: OperationsTable, dialect: Dialect) -> list[str]:
         return table.deny
     lacking = [name for group in dialect.unserved for name in sorted(family(group))]
     return [name for name in lacking if name not in table.allow]
+
+
+def allowed(table: OperationsTable, dialect: Dialect) -> list[str]:
+    """Return what is served beside the default: what the table says, and what the dialect has."""
+    out = _named(table.deny or ())
+    return [*table.allow, *(name for name in dialect.served if name not in out)]
+
+
+def public_paths(dialect: Dialect) -> list[str]:
+    """Return the paths of what the dialect shows to those who have no key."""
+    return [
+        base + path
+        for path, operation in FIXED.items()
+        if operation.name in dialect.public
+        for base in BASES
+    ]
+
+
+def _named(deny: Iterable[str]) -> frozenset[str]:
+    """Return the operations of these names; one that is none is judged elsewhere."""
+    return frozenset(
+        name for name in NAMES if any(name == out or name.startswith(f"{out}.") for out in deny)
+    )

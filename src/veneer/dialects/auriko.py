@@ -13,6 +13,7 @@ import msgspec
 from veneer.dialects.balances import auriko_balance
 from veneer.dialects.budgets import auriko_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form
+from veneer.dialects.directories import auriko_directory, auriko_providers, auriko_registry
 from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
 from veneer.dialects.listings import auriko_model, auriko_models
@@ -32,6 +33,14 @@ VALUE = "invalid_parameter_value"
 
 # Whom a limit is of that a request ran into: ours, or that of whoever serves the model.
 SOURCE = b"x-rate-limit-source"
+
+LISTS = MappingProxyType(
+    {
+        "directory.models": auriko_directory,
+        "registry.models": auriko_registry,
+        "registry.providers": auriko_providers,
+    }
+)
 
 # Auriko's client tries again after errors of these types, unless they have one of these codes.
 RETRIED = frozenset([LIMITED, API])
@@ -151,10 +160,11 @@ def auriko_error_fields(failure: Failure) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-def auriko(*, docs: str | None = None) -> Dialect:
+def auriko(*, docs: str | None = None, public_lists: bool = True) -> Dialect:
     """Return the dialect; `docs` is the address that `/` and an error's code are added to.
 
-    Without it errors have no `doc_url`.
+    Without it errors have no `doc_url`. With `public_lists`, who has no key is shown the lists of
+    models and providers, though not the one that OpenAI has.
     """
 
     def members(failure: Failure) -> dict[str, Any]:
@@ -168,6 +178,8 @@ def auriko(*, docs: str | None = None) -> Dialect:
             said["doc_url"] = f"{docs}/{failure.form.code}"
         if failure.route is not None:
             said["provider"] = failure.route.target
+        if failure.suggestion is not None:
+            said["suggestion"] = failure.suggestion
         if failure.request_id is not None:
             said["request_id"] = failure.request_id
         return said
@@ -191,6 +203,8 @@ def auriko(*, docs: str | None = None) -> Dialect:
         budget_fields=auriko_budget_fields,
         model=auriko_model,
         models=auriko_models,
+        lists=LISTS,
+        public=tuple(LISTS) if public_lists else (),
         exposed=(
             *OPENAI.exposed,
             "X-Rate-Limit-Source",

@@ -13,10 +13,10 @@ from veneer.dialects.budgets import aurous_budget_fields
 from veneer.dialects.dialect import Dialect, Failure, Form, Versions
 from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
-from veneer.dialects.listings import aurous_model
+from veneer.dialects.listings import aurous_model, aurous_pricing
 from veneer.dialects.openai import OPENAI
 from veneer.dialects.rate_limits import aurous_fields
-from veneer.dialects.receipts import aurous_cost_fields, aurous_receipt
+from veneer.dialects.receipts import aurous_cost_fields, aurous_estimate, aurous_receipt
 
 BRAND = "Aurous"
 MAX_BRAND = 32
@@ -24,6 +24,7 @@ VERSIONS = ("2026-05-15",)
 
 # What Aurous does not serve, of what is served by default.
 UNSERVED = ("images", "audio")
+LISTS = MappingProxyType({"pricing": aurous_pricing})
 # Codes with this word come with the status that the model server gave.
 PROVIDER = "provider_"
 # Aurous names what is asked for by its path and method.
@@ -177,6 +178,8 @@ def aurous(
         balance=aurous_balance,
         budget_fields=partial(aurous_budget_fields, prefix=prefix),
         model=partial(aurous_model, prefix=prefix.decode()),
+        lists=LISTS,
+        estimate=aurous_estimate,
         versions=Versions(prefix + b"-version", tuple(versions)) if versions else None,
         shows_usage=True,
         idempotency_names=(

@@ -6,11 +6,15 @@ from typing import Any
 import msgspec
 
 from veneer.dialects.kinds import Kind
-from veneer.dialects.listings import Listed, openai_model, openai_models
+from veneer.dialects.listings import Listed, Shelf, openai_model, openai_models
 from veneer.dialects.principals import openai_me
+from veneer.dialects.receipts import Estimated
 from veneer.dialects.routing import Routing
 from veneer.facts import BudgetStanding, Cost, Principal, RequestFact, Route, Standing, Usage
 from veneer.prices.credits import Credits
+
+# The operation that tells what an embedding would cost.
+ESTIMATE = "embeddings.estimate"
 
 ErrorFields = Callable[["Failure"], list[tuple[bytes, bytes]]]
 BudgetFields = Callable[[Sequence[BudgetStanding], Credits], list[tuple[bytes, bytes]]]
@@ -38,6 +42,7 @@ class Failure(msgspec.Struct, frozen=True):
     """One failure, ready to be rendered; `sequence` counts the events of its stream before it.
 
     `terms` are what its dialect may word it with; `route` is where the call went that failed.
+    `suggestion` is what the caller may do instead, for dialects that have a place for it.
     """
 
     form: Form
@@ -47,6 +52,7 @@ class Failure(msgspec.Struct, frozen=True):
     sequence: int = 0
     terms: Mapping[str, str] = {}
     route: Route | None = None
+    suggestion: str | None = None
 
     @property
     def said(self) -> str:
@@ -83,7 +89,9 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     budgets stand, from their standings and the credit, and is None for an API that has none.
     `balance` renders the JSON document that a caller gets who asks how it stands. `model` gives a
     model as lists show it, from what is shown and the credit; `models` renders a list of them, with
-    the version of the catalog and its age in seconds.
+    the version of the catalog and its age in seconds. `lists` renders further lists, by the names
+    of the operations that ask for them; those in `public` ask for no key. `estimate` renders what
+    an embedding would cost, and is None for an API that does not tell.
 
     `me` renders the JSON document that a caller gets who asks who it is, from its principal and the
     tightest of the limits on its requests.
@@ -120,6 +128,9 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     budget_fields: BudgetFields | None = None
     model: Callable[[Listed, Credits], dict[str, Any]] = openai_model
     models: Callable[[list[dict[str, Any]], str, float], bytes] = openai_models
+    lists: Mapping[str, Callable[[Shelf], bytes]] = {}
+    public: Sequence[str] = ()
+    estimate: Callable[[Estimated, Credits], bytes] | None = None
     me: Callable[[Principal, Standing | None], bytes] = openai_me
     shows_usage: bool = False
     output_text: bool = False
@@ -137,6 +148,11 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     unserved: Sequence[str] = ()
     exposed: Sequence[str] = ()
     keeps_foreign: bool = False
+
+    @property
+    def served(self) -> Sequence[str]:
+        """The operations that this API has beside those that are served by default."""
+        return (*self.lists, *(() if self.estimate is None else (ESTIMATE,)))
 
     def is_spoken(self, error: Mapping[str, Any]) -> bool:
         """Whether the members of an error may go to clients as they are."""

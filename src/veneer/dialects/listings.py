@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from veneer.catalog.model import Model
+from veneer.catalog.model import Model, Provider
 from veneer.prices import money
 from veneer.prices.credits import Credits
 from veneer.prices.price import Price
@@ -28,17 +28,37 @@ ENDPOINTS: Mapping[str | None, Sequence[str]] = MappingProxyType(
 FLAGS = MappingProxyType({"reasoning": "reasoning_effort"})
 
 
+class Offer(msgspec.Struct, frozen=True):
+    """One who serves a model, and what it is charged at there."""
+
+    provider: Provider
+    price: Price | None = None
+
+
 class Listed(msgspec.Struct, frozen=True):
     """A model as a list shows it: under one of its names, at what it is charged at."""
 
     name: str
     model: Model
     price: Price | None = None
+    offers: tuple[Offer, ...] = ()
 
     @property
     def endpoints(self) -> Sequence[str]:
         """Where it answers."""
         return ENDPOINTS[self.model.kind]
+
+
+class Shelf(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is for a caller: models under all their names, at the prices of a version.
+
+    `at` is the present time, in seconds since the epoch.
+    """
+
+    models: Sequence[Listed]
+    credits: Credits
+    prices_version: str | None = None
+    at: float = 0.0
 
 
 def openai_models(rows: list[dict[str, Any]], _version: str, _age: float) -> bytes:
@@ -73,16 +93,8 @@ def aurous_model(listed: Listed, credits_: Credits, prefix: str = "aurous") -> d
 
     The rates stand beside `<prefix>_metadata` and in it, as its pages have both.
     """
-    model, price = listed.model, listed.price
-    chat = embedding = None
-    if price is not None and model.kind == "embedding":
-        embedding = {
-            "text": _rate(price, "input", credits_),
-            "visual": _rate(price, "input_image", credits_),
-        }
-    elif price is not None:
-        chat = {name: _rate(price, name, credits_) for name in ("input", "output")}
-    pricing = {"chat_pricing": chat, "embedding_pricing": embedding}
+    model = listed.model
+    pricing = _pricing(listed, credits_)
     metadata = {
         "kind": model.kind,
         "context_window": model.context_window,
@@ -99,21 +111,67 @@ def aurous_model(listed: Listed, credits_: Credits, prefix: str = "aurous") -> d
     }
 
 
+def aurous_pricing(shelf: Shelf) -> bytes:
+    """Render the price list: models that have a price, and what they cost in credits.
+
+    Aurous tells of no form for it; its rows have the members that models have in their list.
+    """
+    rows = [
+        {
+            "id": listed.name,
+            "kind": listed.model.kind,
+            **_pricing(listed, shelf.credits),
+            "pricing_version": shelf.prices_version,
+        }
+        for listed in shelf.models
+        if listed.price is not None
+    ]
+    return msgspec.json.encode({"object": "list", "data": rows, "currency": "credit"})
+
+
 def auriko_model(listed: Listed, credits_: Credits) -> dict[str, Any]:
-    """Return Auriko's members: where it answers, and what a million tokens cost in dollars."""
-    model, price = listed.model, listed.price
+    """Return Auriko's members: where it answers, and what a million tokens cost in dollars there.
+
+    Its client requires prices of a provider: one who has none is left out.
+    """
+    model = listed.model
     row = {**openai_model(listed, credits_), "supported_endpoints": list(listed.endpoints)}
     if model.context_window is not None:
         row["context_window"] = model.context_window
-    if price is not None:
-        row["providers"] = [
-            {
-                "name": model.owned_by,
-                "input_price": msgspec.Raw(money.shown(price.rates["input"]).encode()),
-                "output_price": msgspec.Raw(money.shown(price.rates["output"]).encode()),
-            }
-        ]
+    offers = [_offer(offer.provider, offer.price) for offer in listed.offers if offer.price]
+    if offers:
+        row["providers"] = offers
     return row
+
+
+def in_dollars(amount: int) -> msgspec.Raw:
+    """Return an amount as a number of dollars, with all of its digits."""
+    return msgspec.Raw(money.shown(amount).encode())
+
+
+def _offer(provider: Provider, price: Price) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": provider.name,
+        "input_price": in_dollars(price.rates["input"]),
+        "output_price": in_dollars(price.rates["output"]),
+    }
+    if provider.data_policy is not None:
+        row["data_policy"] = provider.data_policy
+    return row
+
+
+def _pricing(listed: Listed, credits_: Credits) -> dict[str, Any]:
+    """Return both members that tell rates in credits, null for what the model is not."""
+    price = listed.price
+    chat = embedding = None
+    if price is not None and listed.model.kind == "embedding":
+        embedding = {
+            "text": _rate(price, "input", credits_),
+            "visual": _rate(price, "input_image", credits_),
+        }
+    elif price is not None:
+        chat = {name: _rate(price, name, credits_) for name in ("input", "output")}
+    return {"chat_pricing": chat, "embedding_pricing": embedding}
 
 
 def _rate(price: Price, kind: str, credits_: Credits) -> dict[str, Any]:

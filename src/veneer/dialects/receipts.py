@@ -23,6 +23,15 @@ REASONING = "reasoning"
 MODALITIES = ("text", "visual", "video")
 
 
+class Estimated(msgspec.Struct, frozen=True, kw_only=True):
+    """What an embedding would cost: the tokens of its input by what they are of, and the cost."""
+
+    text: int
+    image: int
+    video: int
+    cost: Cost
+
+
 def openai_receipt(cost: Cost, _usage: Usage, _operation: str, _credits: Credits) -> bytes:
     """Return what other gateways have besides OpenAI's members: the cost in dollars.
 
@@ -63,6 +72,26 @@ def aurous_receipt(cost: Cost, usage: Usage, operation: str, credits_: Credits) 
     if usage.reasoning_tokens:
         members.append(_member("reasoning_tokens", b"%d" % usage.reasoning_tokens))
     return b",".join(members)
+
+
+def aurous_estimate(estimated: Estimated, credits_: Credits) -> bytes:
+    """Return Aurous' document on what an embedding would cost: its receipt, before it is made."""
+    parts, total = credits_.receipt(_of_embeddings(estimated.cost))
+    counts = {"text": estimated.text, "image": estimated.image, "video": estimated.video}
+    inputs = _object(_member(name, _number(parts.pop(name))) for name in MODALITIES)
+    breakdown = [
+        _member("input", inputs),
+        *(_member(f"{name}_credits", _number(part)) for name, part in parts.items()),
+        _member("model", msgspec.json.encode(estimated.cost.model)),
+    ]
+    return _object(
+        [
+            b'"estimated":true',
+            _member("tokens", msgspec.json.encode({**counts, "total": sum(counts.values())})),
+            _member("credits_estimated", _number(total)),
+            _member("breakdown", _object(breakdown)),
+        ]
+    )
 
 
 def aurous_cost_fields(cost: Cost, credits_: Credits, prefix: bytes = b"aurous") -> Fields:

@@ -13,21 +13,26 @@ from veneer.catalog.catalog import Catalog
 from veneer.catalog.model import Model
 from veneer.catalog.permission import is_permitted
 from veneer.dialects import OPENAI, Dialect, Kind
-from veneer.dialects.listings import Listed
+from veneer.dialects.listings import Listed, Offer, Shelf
 from veneer.errors import Error
 from veneer.facts import Principal
 from veneer.operations import Endpoint
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
+from veneer.prices.price import Price
 
 PREFIX = b"models/"
+MODELS = "models"
+# The operations that ask for a list.
+LISTS = frozenset([MODELS, "pricing", "directory.models", "registry.models", "registry.providers"])
+LOOK = "GET /v1/models lists the models that you may use."
 
 
 class Listing:
     """Answers `GET /models`, and `/models/{name}`, with what the caller may use.
 
-    `prices` are shown where the dialect shows prices, and `credits_` is what a credit is worth.
-    `clock` gives seconds since the epoch.
+    So it does for the further lists that the dialect has. `prices` are shown where the dialect
+    shows prices, and `credits_` is what a credit is worth. `clock` gives seconds since the epoch.
     """
 
     def __init__(
@@ -41,10 +46,16 @@ class Listing:
         self._credits = credits_
         self._clock = clock
 
+    @staticmethod
+    def has(endpoint: Endpoint, scope: Scope) -> bool:
+        """Whether the dialect has the list that is asked for."""
+        name = endpoint.operation.name
+        return name == MODELS or name in (facts.get(scope, Dialect) or OPENAI).lists
+
     async def answer(
         self, catalog: Catalog, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer with all models, or with the one that the path names."""
+        """Answer with all models, with the one that the path names, or with another list."""
         dialect = facts.get(scope, Dialect) or OPENAI
         principal = facts.get(scope, Principal)
         if endpoint.path.startswith(PREFIX):
@@ -56,26 +67,41 @@ class Listing:
             row = dialect.model(self._listed(name, model), self._credits)
             await send_document(scope, send, msgspec.json.encode(row), headers=())
             return
-        asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("endpoint")
-        permitted = (
+        permitted = [
             self._listed(name, model)
             for name, model in catalog.names()
             if is_permitted(principal, name, model)
-        )
-        rows = [
-            dialect.model(listed, self._credits)
-            for listed in permitted
-            if asked is None or asked[-1] in listed.endpoints
         ]
-        age = max(0.0, self._clock() - catalog.made) if catalog.made else 0.0
-        body = dialect.models(rows, catalog.version, age)
+        render = dialect.lists.get(endpoint.operation.name)
+        if render is not None:
+            body = render(self._shelf(permitted))
+        else:
+            asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("endpoint")
+            rows = [
+                dialect.model(listed, self._credits)
+                for listed in permitted
+                if asked is None or asked[-1] in listed.endpoints
+            ]
+            age = max(0.0, self._clock() - catalog.made) if catalog.made else 0.0
+            body = dialect.models(rows, catalog.version, age)
         await send_document(scope, send, body, headers=())
 
+    def _shelf(self, permitted: list[Listed]) -> Shelf:
+        version = None if self._prices is None else self._prices.version
+        return Shelf(
+            models=permitted, credits=self._credits, prices_version=version, at=self._clock()
+        )
+
     def _listed(self, name: str, model: Model) -> Listed:
-        price = None
-        if self._prices is not None:
-            price = self._prices.price(model.id, at=self._clock())
-        return Listed(name, model, price)
+        price = self._price(model.id)
+        offers = tuple(
+            Offer(provider, self._price(f"{provider.name}/{model.id}") or price)
+            for provider in model.providers
+        )
+        return Listed(name, model, price, offers)
+
+    def _price(self, name: str) -> Price | None:
+        return None if self._prices is None else self._prices.price(name, at=self._clock())
 
 
 def unknown(name: str) -> Error:
@@ -84,4 +110,5 @@ def unknown(name: str) -> Error:
         Kind.MODEL_NOT_FOUND,
         f"The model `{name}` does not exist or you do not have access to it.",
         param="model",
+        suggestion=LOOK,
     )

@@ -27,7 +27,7 @@ from veneer.edits import edits_of
 from veneer.errors import Error
 from veneer.facts import Principal
 from veneer.layer import Layer
-from veneer.layers._listing import Listing, unknown
+from veneer.layers._listing import LISTS, LOOK, MODELS, Listing, unknown
 from veneer.operations import Body, Endpoint, Operation, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
@@ -41,7 +41,12 @@ UNNAMED = frozenset(["moderations", "images.generations"])
 
 ANY = Model(id="*", listed=False)
 
-NO_MODEL = Error(Kind.MISSING_PARAMETER, "You must provide a model parameter.", param="model")
+NO_MODEL = Error(
+    Kind.MISSING_PARAMETER,
+    "You must provide a model parameter.",
+    param="model",
+    suggestion=LOOK,
+)
 UNREAD = Error(
     Kind.PERMISSION,
     "Which models this operation uses is not read here, so a key that is held to some of them "
@@ -58,8 +63,8 @@ class ModelsMiddleware(Layer):
     none.
 
     `show` is the name that answers have: what the `upstream` says, or the one that was `requested`,
-    or the one that it `resolved` to. `GET /models` is answered here, with `prices` where the
-    dialect shows them, and `credits` is what a credit is worth.
+    or the one that it `resolved` to. `GET /models` is answered here, and the other lists that the
+    dialect has, with `prices` where it shows them; `credits` is what a credit is worth.
     """
 
     writes = (Call, Resolved)
@@ -99,7 +104,7 @@ class ModelsMiddleware(Layer):
         """Pass a call on under its model's own name, or refuse it."""
         known = scope[facts.SCOPE_KEY]
         endpoint = known.get(Endpoint) or endpoint_of(scope)
-        if endpoint is not None and endpoint.operation.name == "models":
+        if endpoint is not None and endpoint.operation.name in LISTS:
             await self._list(endpoint, scope, receive, send)
             return
         if endpoint is None or not is_read(endpoint.operation):
@@ -114,9 +119,12 @@ class ModelsMiddleware(Layer):
         await self.app(found, receive, send)
 
     async def _list(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._listing.has(endpoint, scope):
+            await self.app(scope, receive, send)
+            return
         principal = facts.get(scope, Principal)
         if self._any:
-            if not is_held(principal):
+            if endpoint.operation.name == MODELS and not is_held(principal):
                 # The app's own list may say more than we would.
                 await self.app(scope, receive, send)
                 return
