@@ -52,6 +52,18 @@ def test_pauses_double_up_to_a_bound_and_begin_anew_after_success() -> None:
     room.begin()
 
 
+def test_who_failed_is_away_until_an_attempt_succeeds() -> None:
+    room = Room()
+    assert not room.breaker.away
+    room.fail()
+    room.clock.now += 60
+    assert room.breaker.away
+    attempt = room.begin()
+    assert room.breaker.away
+    room.breaker.succeeded(attempt)
+    assert not room.breaker.away
+
+
 def test_one_tries_at_a_time_until_its_attempt_ends() -> None:
     room = Room()
     room.fail()

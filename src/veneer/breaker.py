@@ -46,6 +46,11 @@ class Breaker:
         # do not lengthen the pause, one after the other.
         self._era = 0
 
+    @property
+    def away(self) -> bool:
+        """Whether the last that is known is a failure; `begin` may allow an attempt yet."""
+        return self._away
+
     def begin(self) -> int | None:
         """Return the attempt that may be made now, None where none may."""
         if self._away:

@@ -681,6 +681,30 @@ async def test_alpn_offers_http_1_1_and_no_other_is_taken() -> None:
         await transport.aclose()
 
 
+async def test_one_address_of_a_name_is_asked_in_the_name() -> None:
+    """Host, TLS and the certificate go by the name, which need not even resolve."""
+    authority = trustme.CA()
+    trusting = client_context()
+    authority.configure_trust(trusting)
+    heads = []
+
+    async def script(peer: Peer) -> None:
+        heads.append((await peer.request())[0])
+        await peer.send(ok())
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("models.test").configure_cert(context)
+    async with serving(script, tls=context) as server:
+        url = f"https://models.test:{server.port}"
+        transport = H1Transport(url, ssl_context=trusting, address="127.0.0.1")
+        assert await get(transport) == b"ok"
+        assert f"\r\nhost: models.test:{server.port}\r\n".encode() in heads[0]
+        await transport.aclose()
+    transport = H1Transport(url, ssl_context=trusting, address="127.0.0.1")
+    with pytest.raises(ConnectFailed, match=r"models\.test:\d+ \(127\.0\.0\.1\)"):
+        await transport.request(GET)
+
+
 def test_a_context_without_tls_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="https"):
         H1Transport("http://upstream.test", ssl_context=client_context())

@@ -927,3 +927,9 @@ async def test_a_call_that_was_answered_has_reached_the_server() -> None:
 def test_a_setting_that_cannot_work_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
         Upstream(**options)
+
+
+async def test_an_address_and_a_client_that_resolves_names_contradict_each_other() -> None:
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(ValueError, match="leave out the address"):
+            Upstream("http://models.test", client=client, address="127.0.0.1")

@@ -26,24 +26,27 @@ from veneer.upstream.transport import (
 class H1Transport:
     """A `Transport` over pooled HTTP/1.1 connections to the origin of `url`.
 
-    Of `url`, only scheme, host and port count. TLS is verified with `ssl_context`, or as
+    Of `url`, only scheme, host and port count; `address` is connected to in place of what the host
+    resolves to, which stays what Host and TLS go by. TLS is verified with `ssl_context`, or as
     `tls.client_context` does. A header larger than `max_header_bytes`, interim responses before it
     included, is malformed. A transport belongs to the event loop of its first request.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
         self,
         url: str,
         *,
         timeouts: Timeouts | None = None,
         limits: PoolLimits | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        address: str | None = None,
         max_header_bytes: int = 65_536,
     ) -> None:
         self.origin = Origin.parse(url)
         if ssl_context is not None and not self.origin.secure:
             raise ValueError("ssl_context is for https: give the upstream an https:// URL")
         self._ssl = (ssl_context or client_context()) if self.origin.secure else None
+        self._address = address or self.origin.host
         self._timeouts = timeouts or Timeouts()
         self._limits = limits or PoolLimits()
         self._max_header_bytes = max_header_bytes
@@ -114,6 +117,8 @@ class H1Transport:
     async def _connect(self) -> Connection:
         """Open a connection, TLS included, within the time for that."""
         where = self.origin.authority
+        if self._address != self.origin.host:
+            where = f"{where} ({self._address})"
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 return await self._handshake()
@@ -124,7 +129,7 @@ class H1Transport:
 
     async def _handshake(self) -> Connection:
         host = self.origin.host
-        opened = await open_socket(host, self.origin.port)
+        opened = await open_socket(self._address, self.origin.port)
         # From here on the socket is the loop's to close, whatever happens.
         transport, connection = await asyncio.get_running_loop().create_connection(
             self._connection,

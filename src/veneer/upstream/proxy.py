@@ -59,9 +59,10 @@ class Upstream:
     ones, as for `OperationsMiddleware`. `client` is an `httpx.AsyncClient`, or one of its
     interface, to be used instead of our own HTTP/1.1; then `timeouts` apply, while `limits` and
     `ssl_context` are the client's own affair, and `close_client` says that it is ours to close.
-    `name` is what logs call this upstream.
+    `address` is connected to in place of what the URL's host resolves to. `name` is what logs call
+    this upstream.
 
-    Raises ValueError for a URL or a key that cannot be used.
+    Raises ValueError for a URL or a key that cannot be used, and for an address with a client.
     """
 
     writes = (Route, Unreached)
@@ -77,6 +78,7 @@ class Upstream:
         timeouts: Timeouts | None = None,
         limits: PoolLimits | None = None,
         ssl_context: SSLContext | None = None,
+        address: str | None = None,
         client: Any = None,
         close_client: bool = False,
     ) -> None:
@@ -92,6 +94,8 @@ class Upstream:
         self._transport: Transport
         timeouts = timeouts or Timeouts()
         if client is not None:
+            if address is not None:
+                raise ValueError("An httpx client resolves names itself: leave out the address.")
             self._transport = HttpxTransport(
                 client, origin, timeouts=timeouts, close_client=close_client
             )
@@ -101,6 +105,7 @@ class Upstream:
                 timeouts=timeouts,
                 limits=limits or PoolLimits(),
                 ssl_context=ssl_context,
+                address=address,
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
