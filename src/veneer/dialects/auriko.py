@@ -194,6 +194,7 @@ def auriko(*, docs: str | None = None, public_lists: bool = True) -> Dialect:
         output_text=True,
         keeps_answers=False,
         metadata=auriko_metadata,
+        gateway=True,
         error_fields=auriko_error_fields,
         wait=1,
         body=body_of(members),

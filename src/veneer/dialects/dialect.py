@@ -99,9 +99,10 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     `shows_usage` is whether streams tell their usage unasked, `output_text` whether responses of
     the Responses API have all of their text as one member. `metadata` gives the members that
     tell how a call was routed, for the last object of its answer, and is None for an API that has
-    none. `error_fields` gives fields of a response that tell of its error; `wait` is after how many
-    seconds clients are told to come again by a 429 or 503 for which nobody knows better, None for
-    no such advice.
+    none; `gateway` is whether calls may say how they are to be, in a member of that name and in a
+    suffix of the model's. `error_fields` gives fields of a response that tell of its error; `wait`
+    is after how many seconds clients are told to come again by a 429 or 503 for which nobody knows
+    better, None for no such advice.
 
     `idempotency_names` are the fields that may hold a key; `records_streams` is whether a stream
     under one is recorded, else it runs as if it had none, and begins with a chunk that says so if
@@ -135,6 +136,7 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     shows_usage: bool = False
     output_text: bool = False
     metadata: Callable[[Routing], bytes] | None = None
+    gateway: bool = False
     error_fields: ErrorFields | None = None
     wait: int | None = None
     version: tuple[bytes, bytes] | None = None
