@@ -58,6 +58,19 @@ class Principal(RequestFact, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class RequestMetadata(RequestFact, frozen=True, kw_only=True):
+    """What a client says of its request, for logs and the ledger; nobody has checked it.
+
+    `tags` stand beside those of the caller, `user_id` is whom the client acts for, `trace_id` finds
+    the request in its own records.
+    """
+
+    tags: tuple[str, ...] = ()
+    user_id: str | None = None
+    trace_id: str | None = None
+    custom_fields: Mapping[str, str] = {}
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """How a quota stands for a caller.
 

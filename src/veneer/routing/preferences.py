@@ -8,6 +8,7 @@ from veneer.facts import RequestFact
 
 Optimize = Literal["cost", "cost-focus", "ttft", "ttft-focus", "tps", "tps-focus", "balanced"]
 Percentile = Literal["p50", "p95"]
+Mode = Literal["pool", "fallback"]
 DataPolicy = Literal["none", "no_training", "zdr"]
 
 
@@ -47,7 +48,7 @@ class Preferences(RequestFact, frozen=True, kw_only=True):
     providers: frozenset[str] | None = None
     exclude_providers: frozenset[str] = frozenset()
     prefer: str | None = None
-    mode: Literal["pool", "fallback"] = "pool"
+    mode: Mode = "pool"
     allow_fallbacks: bool = True
     max_fallback_attempts: int | None = None
     timeout_ms: int | None = None
