@@ -18,6 +18,9 @@ from veneer import facts
 # A watcher costs a task, so only calls that last this long (in seconds) get one.
 WATCH_AFTER = 0.025
 
+# What tells where a body ends.
+FRAMING = frozenset([b"content-length", b"transfer-encoding"])
+
 # An integer of more digits is no length that anything could have.
 MAX_DIGITS = 19
 
@@ -208,11 +211,7 @@ class Client:
         self._complete = True
         if self._listeners:
             self._arm(WATCH_AFTER)
-        headers = [
-            (name, value)
-            for name, value in scope["headers"]
-            if name not in (b"content-length", b"transfer-encoding")
-        ]
+        headers = [pair for pair in scope["headers"] if pair[0] not in FRAMING]
         headers.append((b"content-length", b"%d" % len(body)))
         return {**scope, "headers": headers}
 

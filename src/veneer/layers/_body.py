@@ -95,8 +95,9 @@ class BodyRelay:
         if self.observed and self._edits.changes_body:
             if self._edits.beside is not None:
                 self._edits.failed = b'"error"' in body and says_error(body)
-            self.edited = True
-            body = edited(body, self._edits, self.usage, raw=raw)
+            came = body
+            body = edited(came, self._edits, self.usage, raw=raw)
+            self.edited = body is not came
         return body
 
 

@@ -9,8 +9,10 @@ import msgspec
 
 from veneer.edits import Edits
 from veneer.facts import Usage
-from veneer.wire import splice, sse
+from veneer.wire import glance, splice, sse
 from veneer.wire.output import output_text
+
+MODEL = b'"model"'
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -26,12 +28,14 @@ def edited(
 
     `raw` is the text of its usage, where that is known.
     """
+    data = named(data, edits, path)
+    if not edits.adds_members:
+        return data
     in_usage = b"" if usage is None else edits.usage_members(usage)
     at_end = edits.end_members(usage)
     with suppress(ValueError):
         if in_usage:
             data = _with_members(data, (*path, "usage"), in_usage, raw)
-        data = named(data, edits, path)
         if edits.output_text:
             data = with_output_text(data, path)
         if at_end:
@@ -98,23 +102,15 @@ def named(data: bytes, edits: Edits, path: tuple[str, ...] = ()) -> bytes:
     shown = edits.model
     if shown is None:
         return data
-    span = None if path else _name_in_front(data)
-    if span is None:
-        with suppress(ValueError):
-            said = splice.value(data, (*path, "model"))
-            if said is not None and said != shown:
-                return splice.replace(data, (*path, "model"), shown)
-        return data
-    return data[: span[0]] + shown + data[span[1] :]
-
-
-def _name_in_front(data: bytes) -> tuple[int, int] | None:
-    """Return where the model's name stands, if it stands before anything that is nested."""
-    span = splice.only(data, b'"model"')
-    if span is None or data[:1] != b"{":
-        return None
-    nested = data.find(b"{", 1, span[0]) >= 0 or data.find(b"[", 1, span[0]) >= 0
-    return None if nested else span
+    span = None if path else glance.in_front(data, MODEL)
+    if span is not None and data.find(MODEL, span[1]) < 0:
+        start, end = span
+        return data if data[start:end] == shown else data[:start] + shown + data[end:]
+    with suppress(ValueError):
+        said = splice.value(data, (*path, "model"))
+        if said is not None and said != shown:
+            return splice.replace(data, (*path, "model"), shown)
+    return data
 
 
 def with_usage(data: bytes, usage: bytes) -> bytes:

@@ -8,7 +8,7 @@ client wrote it, and above all that counts by the model.
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,17 +27,25 @@ from veneer.edits import edits_of
 from veneer.errors import Error
 from veneer.facts import Principal
 from veneer.layer import Layer
+from veneer.layers._dropped import without_unsupported
+from veneer.layers._form import Form, read_upload
 from veneer.layers._listing import LISTS, LOOK, MODELS, Listing, unknown
-from veneer.operations import Body, Endpoint, Operation, endpoint_of
+from veneer.operations import Body, Endpoint, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
-from veneer.wire import splice
+from veneer.wire import glance, splice
 from veneer.wiring import chain
 
 Shown = Literal["upstream", "requested", "resolved"]
+Unsupported = Literal["refuse", "drop"]
+
+# Bytes of an upload that are held until its model has come.
+MAX_FORM = 32 * 1024 * 1024
+# What a form has of the members that guards look at.
+NOTHING = b"{}"
 
 # Calls of these may leave the model to the upstream.
-UNNAMED = frozenset(["moderations", "images.generations"])
+UNNAMED = frozenset(["moderations", "images.generations", "images.edits", "images.variations"])
 
 ANY = Model(id="*", listed=False)
 
@@ -65,6 +73,13 @@ class ModelsMiddleware(Layer):
     `show` is the name that answers have: what the `upstream` says, or the one that was `requested`,
     or the one that it `resolved` to. `GET /models` is answered here, and the other lists that the
     dialect has, with `prices` where it shows them; `credits` is what a credit is worth.
+
+    Members that a model does not know are left out of its calls. `unsupported` is what becomes of
+    those that ask for what it cannot do, and that a call can be made without: it is refused, or
+    they are left out, too (`drop`). Clients whose dialect tells how a call was routed are told.
+
+    Of an upload, as much is held as comes before its model, `max_form` bytes at most; then it goes
+    on as it comes. `max_body` bounds a JSON body.
     """
 
     writes = (Call, Resolved)
@@ -81,9 +96,17 @@ class ModelsMiddleware(Layer):
         prices: PriceBook | None = None,
         credits: Credits | None = None,  # noqa: A002 - the option's name
         show: Shown = "requested",
+        unsupported: Unsupported = "refuse",
         max_body: int = MAX_BODY,
+        max_form: int = MAX_FORM,
         provides: Iterable[type] = (),
     ) -> None:
+        if unsupported not in get_args(Unsupported):
+            raise ValueError(f"unsupported is {unsupported!r}: say 'refuse' or 'drop'.")
+        if max_form <= 0:
+            raise ValueError(
+                f"max_form is {max_form}; give the bytes that may come before a model."
+            )
         super().__init__(app, provides=provides)
         *_, inner = chain(app)
         self._any = not models and not discover
@@ -94,7 +117,9 @@ class ModelsMiddleware(Layer):
             raise ValueError(f"The default model {default!r} is none of those that there are.")
         self._listing = Listing(prices=prices, credits_=credits or Credits())
         self._show = show
+        self._drops = unsupported == "drop"
         self._max_body = max_body
+        self._max_form = max_form
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the context in which the app below is asked for its models."""
@@ -107,16 +132,31 @@ class ModelsMiddleware(Layer):
         if endpoint is not None and endpoint.operation.name in LISTS:
             await self._list(endpoint, scope, receive, send)
             return
-        if endpoint is None or not is_read(endpoint.operation):
+        if endpoint is None or endpoint.operation.name not in KIND_OF:
             held = endpoint is not None and is_held(known.get(Principal))
             await (UNREAD if held else self.app)(scope, receive, send)
             return
-        call = known.get(Call) or await read_call(scope, receive, max_body=self._max_body)
-        found = call if isinstance(call, Error) else await self._resolve(scope, call)
+        call: Call | Form | Error
+        if endpoint.operation.body is Body.JSON:
+            call = known.get(Call) or await read_call(scope, receive, max_body=self._max_body)
+        else:
+            call = await read_upload(
+                endpoint.operation, scope, receive, most=self._max_form, max_body=self._max_body
+            )
+        if isinstance(call, Error):
+            await call(scope, receive, send)
+            return
+        form, call = (call, call.call) if isinstance(call, Form) else (None, call)
+        name = call.model or self._default
+        if self._discovers and name is not None:
+            await self._discovery.find(name)
+        found = self._resolve(scope, call, name, form)
         if isinstance(found, Error):
             await found(scope, receive, send)
-            return
-        await self.app(found, receive, send)
+        elif form is None:
+            await self.app(found, receive, send)
+        else:
+            await form.pass_on(self.app, found, receive, send)
 
     async def _list(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._listing.has(endpoint, scope):
@@ -131,29 +171,35 @@ class ModelsMiddleware(Layer):
             await self._discovery.refreshed()
         await self._listing.answer(self._discovery.catalog, endpoint, scope, receive, send)
 
-    async def _resolve(self, scope: Scope, call: Call) -> Scope | Error:
+    def _resolve(
+        self, scope: Scope, call: Call, name: str | None, form: Form | None
+    ) -> Scope | Error:
         """Return the scope of the call with its model's own name, or the error that it gets."""
         known = scope[facts.SCOPE_KEY]
         principal = known.get(Principal)
-        name = call.model or self._default
         if name is None:
             held = is_held(principal)
             return NO_MODEL if held or call.operation.name not in UNNAMED else scope
         model = self._discovery.catalog.find(name)
-        if model is None and self._discovers:
-            model = await self._discovery.find(name)
         if model is None or not is_permitted(principal, name, model):
             return unknown(name)
         client: Client = known[Client]
-        refused = refusal(model, call, client.kept) or self._refusal(principal, client.kept)
+        kept = client.kept if form is None else NOTHING
+        body = without_unsupported(scope, model, kept, drops=self._drops)
+        if isinstance(body, Error):
+            return body
+        refused = refusal(model, call, body) or self._refusal(principal, body)
         if refused is not None:
             return refused
-        facts.put(scope, Resolved(name, model))
+        known[Resolved] = Resolved(name, model)
         self._name(scope, name, model)
-        if model.id == call.model:
-            return scope
-        facts.put(scope, msgspec.structs.replace(call, model=model.id))
-        return client.replace_body(scope, renamed(client.kept, model.id, named=bool(call.model)))
+        if form is not None:
+            known[Call] = msgspec.structs.replace(call, model=model.id)
+            return form.renamed(scope, model.id)
+        if model.id != call.model:
+            known[Call] = msgspec.structs.replace(call, model=model.id)
+            body = renamed(body, model.id, named=bool(call.model))
+        return scope if body is kept else client.replace_body(scope, body)
 
     def _refusal(self, principal: Principal | None, body: bytes) -> Error | None:
         """Return the error of a call that has another model do something that may not."""
@@ -175,16 +221,11 @@ class ModelsMiddleware(Layer):
 def renamed(body: bytes, name: str, *, named: bool) -> bytes:
     """Return the body of a call with another model; `named` is whether it names one."""
     value = msgspec.json.encode(name)
-    # An escape may hide another of the name; a call that has been read names it once.
-    span = splice.only(body, b'"model"') if named and b"\\u" not in body else None
+    # A call that has been read names it once.
+    span = glance.outermost(body, b'"model"') if named else None
     if span is None:
         return splice.set_member(body, (), "model", value)
     return body[: span[0]] + value + body[span[1] :]
-
-
-def is_read(operation: Operation) -> bool:
-    """Whether the model of an operation's calls is read; uploads and batches may name any."""
-    return operation.name in KIND_OF and operation.body is Body.JSON
 
 
 def is_held(principal: Principal | None) -> bool:

@@ -66,7 +66,7 @@ class RelayMiddleware(Layer):
         if endpoint is None or not endpoint.operation.default:
             await self.app(scope, receive, send)
             return
-        call = await read_call(scope, receive)
+        call = facts.get(scope, Call) or await read_call(scope, receive)
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
