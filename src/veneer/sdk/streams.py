@@ -19,6 +19,11 @@ class Stream(openai.Stream[T]):
         """What was told so far; the receipt and the route come with the last event."""
         return _metadata(self.response)
 
+    def close(self) -> None:
+        """Close the response, and say that no more will be told."""
+        super().close()
+        _end(self.response)
+
     def __stream__(self) -> Iterator[T]:
         try:
             yield from super().__stream__()
@@ -33,6 +38,11 @@ class AsyncStream(openai.AsyncStream[T]):
     def metadata(self) -> CallMetadata | None:
         """What was told so far; the receipt and the route come with the last event."""
         return _metadata(self.response)
+
+    async def close(self) -> None:
+        """Close the response, and say that no more will be told."""
+        await super().close()
+        _end(self.response)
 
     async def __stream__(self) -> AsyncIterator[T]:
         items = cast("AsyncGenerator[T]", super().__stream__())
