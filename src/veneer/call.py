@@ -25,11 +25,11 @@ MAX_MODEL_NAME = 512
 class Call(RequestFact, frozen=True):
     """A request to an operation.
 
-    `model` is None where the operation has none or where the body was not read (multipart);
-    `include_usage` is what the client asked of a stream, None where it said nothing. The others
-    are for estimates of its tokens: `input_bytes` is the JSON text of all that the model reads,
-    media and tools included; `output_cap` the most tokens of an answer, None where the call says
-    nothing sensible; `choices` how many answers there are to be.
+    `model` is None where none is named, or nobody has read it yet: uploads are read only by who
+    goes by their model. `include_usage` is what the client asked of a stream, None where it said
+    nothing. The others are for estimates of its tokens: `input_bytes` is the JSON text of all that
+    the model reads, media and tools included; `output_cap` the most tokens of an answer, None where
+    the call says nothing sensible; `choices` how many answers there are to be.
     """
 
     operation: Operation
@@ -46,6 +46,12 @@ MAX_MEMBER = 4096
 
 UNSAID = (b"", b"null")
 FLAGS = MappingProxyType({b"": False, b"null": False, b"false": False, b"true": True})
+
+NO_NAME = Error(
+    Kind.INVALID_VALUE,
+    f"'model' is no name: it holds control characters or more than {MAX_MODEL_NAME}.",
+    param="model",
+)
 
 _options = msgspec.json.Decoder(StreamOptions)
 _name = msgspec.json.Decoder(str)
@@ -66,14 +72,23 @@ async def read_call(
     endpoint = endpoint_of(scope)
     if endpoint is None:
         return Error(Kind.UNKNOWN_URL, "Unknown request URL.")
-    read: Call | Error = Call(endpoint.operation)
     if endpoint.operation.body is Body.JSON:
-        body = await _read_body(scope, receive, max_body)
-        if isinstance(body, Error):
-            return body
-        dialect = facts.get(scope, Dialect)
-        keeps = dialect is None or dialect.keeps_answers
-        read = _read_members(endpoint.operation, body, stored=stored, keeps=keeps)
+        return await read_json(endpoint.operation, scope, receive, max_body=max_body, stored=stored)
+    call = Call(endpoint.operation)
+    facts.put(scope, call)
+    return call
+
+
+async def read_json(
+    operation: Operation, scope: Scope, receive: Receive, *, max_body: int, stored: bool = False
+) -> Call | Error:
+    """Return what a request with a JSON body asks for, as `read_call` does."""
+    body = await _read_body(scope, receive, max_body)
+    if isinstance(body, Error):
+        return body
+    dialect = facts.get(scope, Dialect)
+    keeps = dialect is None or dialect.keeps_answers
+    read = _read_members(operation, body, stored=stored, keeps=keeps)
     if isinstance(read, Call):
         facts.put(scope, read)
     return read
@@ -137,6 +152,11 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool, keeps: boo
         return Error(Kind.INVALID_JSON, f"The request body is not a JSON object: {error}.")
 
 
+def is_name(text: str) -> bool:
+    """Whether text can be the name of a model."""
+    return text.isprintable() and len(text) <= MAX_MODEL_NAME
+
+
 def _judge(operation: Operation, members: Members) -> Call | Error:
     text = bytes(members.model)
     if text[:1] != b'"' and text not in UNSAID:
@@ -144,12 +164,8 @@ def _judge(operation: Operation, members: Members) -> Call | Error:
     model = None
     if text not in UNSAID:
         model = _name.decode(text) if len(text) <= MAX_MEMBER else None
-        if model is None or not (model.isprintable() and len(model) <= MAX_MODEL_NAME):
-            return Error(
-                Kind.INVALID_VALUE,
-                f"'model' is no name: it holds control characters or more than {MAX_MODEL_NAME}.",
-                param="model",
-            )
+        if model is None or not is_name(model):
+            return NO_NAME
     stream = FLAGS.get(bytes(members.stream))
     if stream is None:
         return Error(Kind.INVALID_TYPE, "'stream' must be true or false.", param="stream")

@@ -128,14 +128,6 @@ async def test_a_caller_that_may_not_use_a_model_hears_that_there_is_none() -> N
     assert exchange.status == 200
 
 
-async def test_an_upload_passes_but_for_who_is_held_to_models() -> None:
-    app = Responder(b"{}")
-    layer = models(app)
-    scope = http_scope("POST", "/v1/audio/transcriptions")
-    assert (await Exchange(dict(scope), [b"x"]).run(Known(layer, HELD))).status == 403
-    assert (await Exchange(dict(scope), [b"x"]).run(layer)).status == 200
-
-
 async def test_what_names_models_unread_is_closed_to_who_is_held_to_some() -> None:
     layer = models(Responder(b"{}"))
     scope = http_scope("POST", "/v1/batches")

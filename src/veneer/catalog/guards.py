@@ -47,13 +47,6 @@ _decode = msgspec.json.Decoder(Members).decode
 CAPS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """A call, and the members of its body that guards look at."""
-
-    call: Call
-    members: Members
-
-
 def refusal(model: Model, call: Call, body: bytes) -> Error | None:
     """Return the error of a call that its model cannot serve, None for one that it may.
 
@@ -72,21 +65,44 @@ def refusal(model: Model, call: Call, body: bytes) -> Error | None:
         )
     if not is_bounded(model):
         return None
-    asked = Asked(call, _decode(body))
-    return next((error for guard in GUARDS for error in guard(model, asked)), None)
+    members = _decode(body)
+    beyond = (error for guard in GUARDS for error in guard(model, members))
+    return next(beyond, None) or _context(model, call, members)
+
+
+def optional_beyond(model: Model, body: bytes) -> Iterator[str]:
+    """Yield the members of a body that ask for what its model cannot do, and may be left out.
+
+    Those are `reasoning_effort` and `reasoning` (the answer is thought about less, and is one all
+    the same), and a `tool_choice` that requires a call (by default, the model may still make one).
+    All else would change what the client gets, or what the model is told: an answer in JSON is
+    parsed, vectors of another length fit nowhere, a stream is read as one, tools, images and a
+    prompt that is too long are what the call is about; and without its cap an answer has the
+    server's own, which may be as short as 16 tokens.
+    """
+    if is_bounded(model):
+        members = _decode(body)
+        for guard in OPTIONAL:
+            for error in guard(model, members):
+                if error.param is not None:
+                    yield error.param
 
 
 def is_bounded(model: Model) -> bool:
     """Whether anything is known of a model that members of a body could be beyond."""
-    bounds = (model.context_window, model.output_cap, model.dimensions, model.capabilities)
-    return any(bound is not None for bound in bounds)
+    return not (
+        model.context_window is None
+        and model.output_cap is None
+        and model.dimensions is None
+        and model.capabilities is None
+    )
 
 
-def _caps(model: Model, asked: Asked) -> Iterator[Error]:
+def _caps(model: Model, members: Members) -> Iterator[Error]:
     if model.output_cap is None:
         return
     for name in CAPS:
-        if (count(getattr(asked.members, name)) or 0) > model.output_cap:
+        if (count(getattr(members, name)) or 0) > model.output_cap:
             yield Error(
                 Kind.OUTPUT_CAP_EXCEEDED,
                 f"'{name}' is over what this model can write, which is {model.output_cap} tokens.",
@@ -94,27 +110,30 @@ def _caps(model: Model, asked: Asked) -> Iterator[Error]:
             )
 
 
-def _context(model: Model, asked: Asked) -> Iterator[Error]:
-    call, window = asked.call, model.context_window
-    if window is None or _has_media(asked):
-        return
+def _context(model: Model, call: Call, members: Members) -> Error | None:
+    window = model.context_window
+    if window is None or _has_media(members):
+        return None
     least = call.input_bytes // MOST_BYTES
-    if least + (call.output_cap or 0) > window:
-        part = "input" if asked.members.messages is ABSENT else "messages"
-        yield Error(
-            Kind.CONTEXT_EXCEEDED,
-            f"This model's context window is {window} tokens. This call has at least {least} in "
-            f"its {part}, and asks for up to {call.output_cap or 0} more.",
-            param=part,
-        )
+    if least + (call.output_cap or 0) <= window:
+        return None
+    part = "input" if members.messages is ABSENT else "messages"
+    return Error(
+        Kind.CONTEXT_EXCEEDED,
+        f"This model's context window is {window} tokens. This call has at least {least} in "
+        f"its {part}, and asks for up to {call.output_cap or 0} more.",
+        param=part,
+    )
 
 
-def _tools(model: Model, asked: Asked) -> Iterator[Error]:
-    members = asked.members
+def _tools(model: Model, members: Members) -> Iterator[Error]:
     for name in ("tools", "functions"):
         raw = getattr(members, name)
         if not is_unsaid(raw) and bytes(raw).strip(b"[ \t\r\n]") and not model.can("tools"):
             yield Error(Kind.TOOLS_UNSUPPORTED, "This model cannot use tools.", param=name)
+
+
+def _tool_choice(model: Model, members: Members) -> Iterator[Error]:
     if bytes(members.tool_choice) == b'"required"' and not model.can("tool_choice_required"):
         yield Error(
             Kind.TOOL_CHOICE_UNSUPPORTED,
@@ -123,9 +142,9 @@ def _tools(model: Model, asked: Asked) -> Iterator[Error]:
         )
 
 
-def _vision(model: Model, asked: Asked) -> Iterator[Error]:
-    if not model.can("vision") and _has_media(asked):
-        part = "input" if asked.members.messages is ABSENT else "messages"
+def _vision(model: Model, members: Members) -> Iterator[Error]:
+    if not model.can("vision") and _has_media(members):
+        part = "input" if members.messages is ABSENT else "messages"
         yield Error(Kind.VISION_UNSUPPORTED, "This model cannot see images.", param=part)
 
 
@@ -145,10 +164,10 @@ FORMATS = MappingProxyType[bytes, tuple[Capability, Kind, str]](
 )
 
 
-def _format(model: Model, asked: Asked) -> Iterator[Error]:
+def _format(model: Model, members: Members) -> Iterator[Error]:
     for name, raw in (
-        ("response_format", asked.members.response_format),
-        ("text.format", asked.members.text),
+        ("response_format", members.response_format),
+        ("text.format", members.text),
     ):
         found = _KIND(raw)
         if found is not None:
@@ -157,20 +176,20 @@ def _format(model: Model, asked: Asked) -> Iterator[Error]:
                 yield Error(kind, sentence, param=name)
 
 
-def _reasoning(model: Model, asked: Asked) -> Iterator[Error]:
+def _reasoning(model: Model, members: Members) -> Iterator[Error]:
     if model.can("reasoning"):
         return
-    effort = asked.members.reasoning_effort
+    effort = members.reasoning_effort
     if not is_unsaid(effort) and bytes(effort) not in _NO_REASONING:
         yield Error(
             Kind.REASONING_UNSUPPORTED, "This model does not reason.", param="reasoning_effort"
         )
-    if b'"effort"' in bytes(asked.members.reasoning):
+    if b'"effort"' in bytes(members.reasoning):
         yield Error(Kind.REASONING_UNSUPPORTED, "This model does not reason.", param="reasoning")
 
 
-def _dimensions(model: Model, asked: Asked) -> Iterator[Error]:
-    wanted = asked.members.dimensions
+def _dimensions(model: Model, members: Members) -> Iterator[Error]:
+    wanted = members.dimensions
     if model.dimensions is None or is_unsaid(wanted) or count(wanted) in model.dimensions:
         return
     known = ", ".join(map(str, model.dimensions))
@@ -181,16 +200,19 @@ def _dimensions(model: Model, asked: Asked) -> Iterator[Error]:
     )
 
 
-def _has_media(asked: Asked) -> bool:
-    return bool(_IMAGE(asked.members.messages) or _IMAGE(asked.members.input))
+def _has_media(members: Members) -> bool:
+    return bool(_IMAGE(members.messages) or _IMAGE(members.input))
 
 
-GUARDS: tuple[Callable[[Model, Asked], Iterator[Error]], ...] = (
+Guard = Callable[[Model, Members], Iterator[Error]]
+
+GUARDS: tuple[Guard, ...] = (
     _caps,
     _tools,
+    _tool_choice,
     _vision,
     _format,
     _reasoning,
     _dimensions,
-    _context,
 )
+OPTIONAL: tuple[Guard, ...] = (_tool_choice, _reasoning)

@@ -75,10 +75,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     `id` is the name that the upstream knows it by, or a pattern (`*`, `?`, `[...]`) for many, which
     go by their own names; `aliases` are further names, or patterns of them. `context_window` and
     `output_cap` are in tokens, `dimensions` are the lengths of vectors that it can make.
-    `unsupported_parameters` are members of calls that it does not know, and is not shown; ValueError
-    for one that is `ESSENTIAL`. `created`
-    is in seconds since the epoch. `listed` is whether lists of models show it, and `providers` are
-    those that lists name for it.
+    `unsupported_parameters` are members of calls that it does not know, and is not sent; ValueError
+    for one of `ESSENTIAL`. `created` is in seconds since the epoch. `listed` is whether lists of
+    models show it, and `providers` are those that lists name for it.
     """
 
     id: str

@@ -2,7 +2,7 @@
 
 Answers 404 for a model that there is not, or not for this caller, and 400 for what a model cannot
 do. Reads `Principal`, if there is one; writes `Resolved`, and `Call` anew with the name that the
-upstream knows. Stands below what replays answers, so that a replay goes by the request as its
+upstream knows, and `Unreached` for an upload that cannot be read to its end. Stands below what replays answers, so that a replay goes by the request as its
 client wrote it, and above all that counts by the model.
 """
 
@@ -25,7 +25,7 @@ from veneer.client import Client
 from veneer.dialects import Kind
 from veneer.edits import edits_of
 from veneer.errors import Error
-from veneer.facts import Principal
+from veneer.facts import Principal, Unreached
 from veneer.layer import Layer
 from veneer.layers._dropped import without_unsupported
 from veneer.layers._form import Form, read_upload
@@ -82,7 +82,7 @@ class ModelsMiddleware(Layer):
     on as it comes. `max_body` bounds a JSON body.
     """
 
-    writes = (Call, Resolved)
+    writes = (Call, Resolved, Unreached)
     enforces = ("models",)
 
     def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
