@@ -110,3 +110,20 @@ def test_each_change_is_said_once_in_the_words_that_were_given(
         ),
         ("veneer.scribes", "the scribe is back after 1.5 s"),
     ]
+
+
+def test_how_long_nobody_may_ask_is_known_without_asking() -> None:
+    room = Room()
+    assert room.breaker.rest == 0
+
+    room.fail()
+    assert room.breaker.rest == 0.5
+    room.clock.now += 0.2
+    assert room.breaker.rest == pytest.approx(0.3)
+
+    room.clock.now += 0.3
+    assert room.breaker.rest == 0
+    attempt = room.begin()
+    assert room.breaker.rest == 0.5
+    room.breaker.end(attempt)
+    assert room.breaker.rest == 0

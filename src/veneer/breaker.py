@@ -51,6 +51,13 @@ class Breaker:
         """Whether the last that is known is a failure; `begin` may allow an attempt yet."""
         return self._away
 
+    @property
+    def rest(self) -> float:
+        """The seconds for which `begin` allows no attempt; while one is made, those of the pause."""
+        if not self._away:
+            return 0.0
+        return self._pause if self._trying else max(0.0, self._ask_at - self._clock())
+
     def begin(self) -> int | None:
         """Return the attempt that may be made now, None where none may."""
         if self._away:
