@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from veneer.budgets.thresholds import Crossing
     from veneer.budgets.webhook import ThresholdWebhook
     from veneer.call import Call
-    from veneer.catalog.model import Model
+    from veneer.catalog.model import Model, Provider
     from veneer.client import Client, client_of
     from veneer.dialects import OPENAI, Dialect, Kind
     from veneer.edits import Edits, edits_of
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from veneer.layers.cost import CostMiddleware
     from veneer.layers.embeddings import EmbeddingsMiddleware
     from veneer.layers.errors import ErrorMiddleware
+    from veneer.layers.estimate import EstimateMiddleware
     from veneer.layers.headers import HeadersMiddleware
     from veneer.layers.health import HealthMiddleware
     from veneer.layers.heartbeat import HeartbeatMiddleware
@@ -84,6 +85,7 @@ _HOMES = MappingProxyType(
         "Endpoint": "veneer.operations",
         "Error": "veneer.errors",
         "ErrorMiddleware": "veneer.layers.errors",
+        "EstimateMiddleware": "veneer.layers.estimate",
         "HeadersMiddleware": "veneer.layers.headers",
         "HealthMiddleware": "veneer.layers.health",
         "HeartbeatMiddleware": "veneer.layers.heartbeat",
@@ -101,6 +103,7 @@ _HOMES = MappingProxyType(
         "Price": "veneer.prices.price",
         "PriceBook": "veneer.prices.book",
         "Principal": "veneer.facts",
+        "Provider": "veneer.catalog.model",
         "QuotaPolicy": "veneer.quotas.policy",
         "RateLimitMiddleware": "veneer.layers.ratelimit",
         "RelayMiddleware": "veneer.layers.relay",
@@ -146,6 +149,7 @@ __all__ = [
     "Endpoint",
     "Error",
     "ErrorMiddleware",
+    "EstimateMiddleware",
     "HeadersMiddleware",
     "HealthMiddleware",
     "HeartbeatMiddleware",
@@ -163,6 +167,7 @@ __all__ = [
     "Price",
     "PriceBook",
     "Principal",
+    "Provider",
     "QuotaPolicy",
     "RateLimitMiddleware",
     "RelayMiddleware",

@@ -117,3 +117,17 @@ def test_a_body_of_very_many_objects_counts_by_its_bytes() -> None:
 def test_other_operations_have_no_media(path: str) -> None:
     call, data = call_of(path, {"input": [{"content": [{"type": "input_image"}]}]})
     assert media_in(call.operation.name, data, COSTS) == Media()
+
+
+@pytest.mark.parametrize(
+    ("given", "tokens"),
+    [
+        ("image_url", 0),
+        ([{"type": "image_url", "image_url": {"url": "http://x"}}], 1445),
+        ([{"type": "text", "text": "image_url"}], 0),
+        ([[{"type": "input_image", "image_url": "http://x", "detail": "low"}], "a"], 85),
+    ],
+)
+def test_images_of_an_embedding_cost_what_they_are(given: Any, tokens: int) -> None:
+    body = call_of("embeddings", {"input": given})[1]
+    assert media_in("embeddings", body, COSTS).tokens == tokens

@@ -15,11 +15,11 @@ from veneer.auth.verifier import Verifier
 from veneer.config.admin import build_admin
 from veneer.config.auth import build_verifier, open_access
 from veneer.config.catalog import build_catalog
-from veneer.config.compat import build_compat, build_embeddings
+from veneer.config.compat import build_compat, build_embeddings, build_estimate
 from veneer.config.cost import build_balance, build_cost
 from veneer.config.dialect import build_dialect
 from veneer.config.idempotency import build_idempotency
-from veneer.config.operations import allowed, denied, public_paths
+from veneer.config.operations import build_operations, public_paths
 from veneer.config.ratelimit import build_rate_limits, check_partitions
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config
@@ -33,6 +33,7 @@ from veneer.layers.compat import CompatMiddleware
 from veneer.layers.cost import CostMiddleware
 from veneer.layers.embeddings import EmbeddingsMiddleware
 from veneer.layers.errors import ErrorMiddleware
+from veneer.layers.estimate import EstimateMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
 from veneer.layers.idempotency import IdempotencyMiddleware
@@ -161,14 +162,16 @@ def _counting(
         yield _layer("budgets", BalanceMiddleware, **balance)
     if tells_me:
         yield _layer("budgets", MeMiddleware, **(balance or {}))
-    deny = denied(config.operations, dialect)
-    served = allowed(config.operations, dialect)
-    yield _layer("operations", OperationsMiddleware, allow=served, deny=deny, max_body=max_body)
+    served = build_operations(config.operations, dialect)
+    yield _layer("operations", OperationsMiddleware, **served)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
     if catalog is not None:
         shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
         yield _layer("catalog", ModelsMiddleware, **catalog, **shown)
+    if dialect.estimate is not None:
+        told = build_estimate(config.embeddings, config.prices, cost)
+        yield _layer("embeddings", EstimateMiddleware, **told)
     if below is not None:
         yield _layer("ratelimit", RateLimitMiddleware, **below)
     if cost is not None:

@@ -1,6 +1,7 @@
 """Operations as they are configured: from `[operations]` to what is served."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from veneer.config.tables import OperationsTable
 from veneer.dialects import Dialect
@@ -8,6 +9,15 @@ from veneer.operations import FIXED, NAMES, family
 
 # What a path may begin with, as it is read.
 BASES = ("/", "/v1/")
+
+
+def build_operations(table: OperationsTable, dialect: Dialect) -> dict[str, Any]:
+    """Return the options of the layer."""
+    return {
+        "allow": allowed(table, dialect),
+        "deny": denied(table, dialect),
+        "max_body": table.max_body,
+    }
 
 
 def denied(table: OperationsTable, dialect: Dialect) -> list[str]:

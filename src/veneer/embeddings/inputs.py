@@ -14,8 +14,8 @@ MAX_COMMAS = 400_000
 
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
-_IMAGES = frozenset(["image_url", "image", "input_image"])
-_VIDEOS = frozenset(["video_url", "video", "input_video"])
+IMAGES = frozenset(["image_url", "image", "input_image"])
+VIDEOS = frozenset(["video_url", "video", "input_video"])
 _WHERE = ("image_url", "video_url", "url")
 
 
@@ -127,9 +127,9 @@ def _judge(text: bytes, caps: Caps, param: str) -> Error | None:
 def _too_much(parts: list[_Part], caps: Caps, param: str) -> Error | None:
     if len(parts) > caps.parts:
         return _too_many(param, "content parts", caps.parts)
-    if sum(_is_of(part, _IMAGES) for part in parts) > caps.images:
+    if sum(_is_of(part, IMAGES) for part in parts) > caps.images:
         return _too_many(param, "images", caps.images)
-    videos = [place for place, part in enumerate(parts) if _is_of(part, _VIDEOS)]
+    videos = [place for place, part in enumerate(parts) if _is_of(part, VIDEOS)]
     if len(videos) > caps.videos:
         what = f"at most {caps.videos} videos are" if caps.videos else "videos are not"
         return Error(

@@ -18,6 +18,7 @@ MAX_OBJECTS = 100_000
 MARKS: Mapping[str, tuple[bytes, ...]] = MappingProxyType(
     {
         "chat.completions": (b'"image_url"', b'"input_audio"', b'"file"'),
+        "embeddings": (b'"image_url"', b'"input_image"'),
         "responses": (
             b'"input_image"',
             b'"input_file"',
@@ -101,6 +102,7 @@ class Carrier(msgspec.Struct):
 
 
 _carrier = msgspec.json.Decoder(Carrier)
+_items = msgspec.json.Decoder(list[msgspec.Raw])
 _messages = msgspec.json.Decoder(list[Message])
 _parts = msgspec.json.Decoder(list[Part])
 _part = msgspec.json.Decoder(Part)
@@ -119,6 +121,8 @@ def media_in(operation: str, body: bytes, costs: MediaTokens) -> Media:
         return NONE
     try:
         carrier = _carrier.decode(body)
+        if operation == "embeddings":
+            return _sum(_embedded(carrier.input, costs))
         given = carrier.messages if operation == "chat.completions" else carrier.input
         if not begins(given, b"["):
             return NONE
@@ -154,6 +158,14 @@ def _media_of(message: Message, costs: MediaTokens) -> Media:
         # An image that the model made before.
         media.append(Media(len(message.result), costs.image_high))
     return _sum(iter(media))
+
+
+def _embedded(given: msgspec.Raw, costs: MediaTokens) -> Iterator[Media]:
+    """Yield the media of an input: those of its content parts, or of each of a batch's."""
+    if begins(given, b"["):
+        for item in _items.decode(given):
+            for part in parts_of(item):
+                yield _part_media(part, costs)
 
 
 def _part_media(part: Part, costs: MediaTokens) -> Media:

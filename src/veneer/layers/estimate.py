@@ -1,0 +1,140 @@
+"""Estimate: tells what an embedding would cost, without making it.
+
+Answers calls of `embeddings.estimate` where the dialect has that: with a document, or with the
+error that the embedding would get. Everything else passes. Uses `Resolved`, if there is one, and
+writes `Call`. Stands right below what finds models, above all that counts tokens or money: an
+estimate is a request and nothing else, and the app below never hears of it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from veneer import facts
+from veneer.answers import send_document
+from veneer.budgets.refusal import NOT_PRICED
+from veneer.call import Call, read_call
+from veneer.catalog.model import Resolved
+from veneer.client import client_of
+from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.dialects.dialect import ESTIMATE
+from veneer.dialects.receipts import Estimated
+from veneer.embeddings.counting import Tokens, tokens_of
+from veneer.embeddings.inputs import TOO_LONG, Caps, TooManyItemsError
+from veneer.embeddings.planning import MAX_ITEMS, Batches, Planning
+from veneer.errors import Error
+from veneer.facts import Cost, Usage
+from veneer.layer import Layer
+from veneer.operations import endpoint_of
+from veneer.prices.book import PriceBook
+from veneer.prices.costing import cost_of
+from veneer.prices.credits import Credits
+from veneer.quotas.media import MediaTokens
+
+NO_MODEL = Error(Kind.MISSING_PARAMETER, "You must provide a model parameter.", param="model")
+NO_INPUT = Error(Kind.MISSING_PARAMETER, "You must provide an input parameter.", param="input")
+ODD = Error(
+    Kind.INVALID_TYPE,
+    "'input' must be a text, a list of texts or tokens, or content parts.",
+    param="input",
+)
+
+
+class EstimateMiddleware(Layer):
+    """Answers what embeddings would cost at `prices`; without these they cost nothing.
+
+    `credits` and `unpriced` are those of the `CostMiddleware` below, and `batches`,
+    `allow_singleton_list`, `max_items` and `caps` those of the `EmbeddingsMiddleware`, so that what
+    it would refuse is refused here. `media` says what images are taken to cost, in tokens. `clock`
+    gives seconds since the epoch.
+
+    Raises ValueError for options that cannot be.
+    """
+
+    writes = (Call,)
+
+    def __init__(  # noqa: PLR0913 - each is a setting with a name and a default
+        self,
+        app: ASGIApp,
+        *,
+        prices: PriceBook | None = None,
+        credits: Credits | None = None,  # noqa: A002 - the option's name
+        unpriced: Literal["refuse", "free"] = "refuse",
+        batches: Batches = "refuse",
+        allow_singleton_list: bool = False,
+        max_items: int = MAX_ITEMS,
+        caps: Caps | None = None,
+        media: MediaTokens | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if unpriced not in ("refuse", "free"):
+            raise ValueError(f"unpriced is {unpriced!r}: say 'refuse' or 'free'.")
+        super().__init__(app)
+        self._planning = Planning(
+            batches=batches,
+            allow_singleton_list=allow_singleton_list,
+            max_items=max_items,
+            caps=caps,
+        )
+        self._prices = prices
+        self._credits = Credits() if credits is None else credits
+        self._free = unpriced == "free"
+        self._media = media or MediaTokens()
+        self._clock = clock
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an estimate; pass everything else on."""
+        endpoint = endpoint_of(scope)
+        if endpoint is None or endpoint.operation.name != ESTIMATE or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        render = (facts.get(scope, Dialect) or OPENAI).estimate
+        if render is None:
+            await self.app(scope, receive, send)
+            return
+        call = await read_call(scope, receive)
+        found = call if isinstance(call, Error) else self._estimate(scope, receive, call)
+        if isinstance(found, Error):
+            await found(scope, receive, send)
+            return
+        await send_document(scope, send, render(found, self._credits))
+
+    def _estimate(self, scope: Scope, receive: Receive, call: Call) -> Estimated | Error:
+        if call.model is None:
+            return NO_MODEL
+        resolved = facts.get(scope, Resolved)
+        body = client_of(scope, receive).kept
+        plan = self._planning.plan(None if resolved is None else resolved.model, body)
+        if isinstance(plan, Error):
+            return plan
+        tokens = self._tokens(plan.given)
+        if isinstance(tokens, Error):
+            return tokens
+        cost = self._cost(call.model, tokens)
+        if cost is None:
+            return NOT_PRICED
+        return Estimated(text=tokens.text, image=tokens.image, video=tokens.video, cost=cost)
+
+    def _tokens(self, given: bytes) -> Tokens | Error:
+        if not given:
+            return NO_INPUT
+        try:
+            return tokens_of(given, self._media)
+        except TooManyItemsError:
+            return TOO_LONG
+        except ValueError:
+            return ODD
+
+    def _cost(self, model: str, tokens: Tokens) -> Cost | None:
+        """Return the cost of an input; None where the model has no price, and is not free."""
+        if self._prices is None:
+            return Cost(model=model)
+        price = self._prices.price(model, at=self._clock(), input_tokens=tokens.total)
+        if price is None or not (price.has_tokens or price.request is not None):
+            return Cost(model=model) if self._free else None
+        usage = Usage(
+            input_tokens=tokens.total, total_tokens=tokens.total, input_image_tokens=tokens.image
+        )
+        return cost_of(usage, price, model=model, version=self._prices.version)
