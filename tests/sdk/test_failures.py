@@ -62,10 +62,8 @@ def mid_stream(body: object) -> openai.APIError:
 def test_every_failure_of_every_dialect_has_its_type(dialect: Dialect, kind: Kind) -> None:
     form = dialect.forms[kind]
     mapped = map_openai_error(raised_by(form.status, dialect.body(failure(form))))
-    if kind in SPENT:
-        assert type(mapped) is sdk.BudgetExhaustedError
-    elif type(mapped) is not sdk.BudgetExhaustedError or kind is not Kind.OVER_WHOLE_LIMIT:
-        assert type(mapped) is BY_STATUS[form.status]
+    spent = kind in SPENT or form.code == "insufficient_quota"
+    assert type(mapped) is (sdk.BudgetExhaustedError if spent else BY_STATUS[form.status])
     assert (mapped.status, mapped.type, mapped.code) == (form.status, form.type, form.code)
     assert (mapped.param, mapped.request_id) == ("model", "req_2")
     assert (mapped.doc_url or DOCS).startswith(DOCS)

@@ -14,7 +14,7 @@ from openai.types.responses import Response, ResponseCompletedEvent
 from veneer.dialects.routing import Routing, Warned, auriko_metadata
 from veneer.sdk import RoutingMetadata, RoutingWarning, parse_routing_metadata
 
-REQUIRED = {
+REQUIRED: dict[str, Any] = {
     "provider": "demo",
     "provider_model_id": "small-1",
     "model_canonical": "small",

@@ -1,11 +1,12 @@
 """Helpers for users of OpenAI's client: what a call cost, how it was routed, why it failed.
 
 `OpenAI` and `AsyncOpenAI` keep for every call what the service told of it. The rest works on what
-any OpenAI client returns and raises. The two clients need the extra `openai`; they are imported
-when they are first asked for.
+any OpenAI client returns and raises. The clients and their streams need the extra `openai`; they
+are imported when they are first asked for.
 """
 
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from veneer.sdk.calls import Recording
@@ -30,11 +31,13 @@ from veneer.sdk.routing import RoutingCost, RoutingMetadata, RoutingWarning, par
 
 if TYPE_CHECKING:
     from veneer.sdk.clients import AsyncOpenAI, OpenAI
+    from veneer.sdk.streams import AsyncStream, Stream
 
 __all__ = [
     "APIConnectionError",
     "APITimeoutError",
     "AsyncOpenAI",
+    "AsyncStream",
     "AuthenticationError",
     "BadRequestError",
     "BudgetExhaustedError",
@@ -50,6 +53,7 @@ __all__ = [
     "RoutingCost",
     "RoutingMetadata",
     "RoutingWarning",
+    "Stream",
     "UpstreamError",
     "VeneerAPIError",
     "map_openai_error",
@@ -57,14 +61,22 @@ __all__ = [
     "parse_routing_metadata",
 ]
 
-_CLIENTS = frozenset(["AsyncOpenAI", "OpenAI"])
+_HOMES = MappingProxyType(
+    {
+        "AsyncOpenAI": "veneer.sdk.clients",
+        "AsyncStream": "veneer.sdk.streams",
+        "OpenAI": "veneer.sdk.clients",
+        "Stream": "veneer.sdk.streams",
+    }
+)
 
 if not TYPE_CHECKING:
     # Type checkers would take any name at all for one of ours.
 
     def __getattr__(name: str) -> Any:
-        """Return a client; AttributeError for any other name, ImportError without the extra."""
-        if name not in _CLIENTS:
+        """Return a client or stream; AttributeError for any other name, ImportError without the extra."""
+        home = _HOMES.get(name)
+        if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
             import_module("openai")
@@ -72,4 +84,4 @@ if not TYPE_CHECKING:
             raise ImportError(
                 f"veneer.sdk.{name} needs the package {error.name}: install veneer[openai]."
             ) from error
-        return getattr(import_module("veneer.sdk.clients"), name)
+        return getattr(import_module(home), name)

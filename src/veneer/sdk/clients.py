@@ -26,7 +26,7 @@ class _Told:
     _calls: Calls
 
     def last_call(self) -> CallMetadata | None:
-        """Return what was told of the last call that this task or thread made with this client.
+        """Return what was told of the call that this task or thread began last with this client.
 
         Copies (`with_options`) count as the same client. Of a stream that is being read, it grows.
         None before any call, after one that nobody answered, and for calls that a framework made
