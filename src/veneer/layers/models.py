@@ -2,8 +2,9 @@
 
 Answers 404 for a model that there is not, or not for this caller, and 400 for what a model cannot
 do. Reads `Principal`, if there is one; writes `Resolved`, and `Call` anew with the name that the
-upstream knows, and `Unreached` for an upload that cannot be read to its end. Stands below what replays answers, so that a replay goes by the request as its
-client wrote it, and above all that counts by the model.
+upstream knows, and `Unreached` for an upload that cannot be read to its end. Stands below what
+replays answers, so that a replay goes by the request as its client wrote it, and above all that
+counts by the model.
 """
 
 from collections.abc import Iterable, Sequence
