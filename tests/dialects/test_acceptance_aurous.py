@@ -8,6 +8,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.dialects.served import ALIAS, CHAT, EMBEDDING, SAYS_HELLO, Served, served
+from veneer.auth.static import digest_of
 
 ID = re.compile(r"req_[0-9A-HJKMNP-TV-Z]{26}").fullmatch
 TOOL: Any = {
@@ -206,6 +207,24 @@ def test_a_key_is_told_whose_it_is(client: OpenAI, stack: Served) -> None:
     assert me["scopes"] == ["read", "write"]
     assert me["requests_per_minute"] == 600
     assert stack.key not in str(me)
+
+
+def test_a_teams_keys_have_its_version_unless_they_ask_for_one() -> None:
+    old, new = "2026-01-01", "2026-05-15"
+    dialect = {"name": "aurous", "versions": [new, old], "team_versions": {"some-team": old}}
+    keys = [{"id": "some", "digest": digest_of(Served.key), "team": "some-team"}]
+    with (
+        served(dialect, auth={"keys": keys}) as stack,
+        OpenAI(base_url=stack.url, api_key=stack.key, max_retries=0) as client,
+    ):
+        ask = client.models.with_raw_response.list
+        assert ask().headers["aurous-version"] == old
+        asked = ask(extra_headers={"Aurous-Version": new})
+        assert asked.headers["aurous-version"] == new
+        body: Any = {"model": CHAT, "messages": SAYS_HELLO, "stream": True}
+        with client.chat.completions.with_streaming_response.create(**body) as raw:
+            assert raw.headers["aurous-version"] == old
+            raw.read()
 
 
 def test_another_brand_is_in_every_name() -> None:

@@ -104,3 +104,14 @@ def test_the_brand_is_in_what_tells_the_cost_and_the_balance() -> None:
         "Acme-Idempotent-Key",
         "Acme-Idempotency-Key",
     )
+
+
+def test_a_team_has_one_of_the_versions_or_is_refused() -> None:
+    known = ("2026-05-15", "2026-01-01")
+    versions = aurous(versions=known, team_versions={"old": "2026-01-01"}).versions
+    assert versions is not None
+    assert versions.teams == {"old": "2026-01-01"}
+    with pytest.raises(ValueError, match="'old' has the version '1999-01-01': give one of 2026"):
+        aurous(versions=known, team_versions={"old": "1999-01-01"})
+    with pytest.raises(ValueError, match="which are none"):
+        aurous(versions=(), team_versions={"old": "1999-01-01"})

@@ -11,8 +11,9 @@ from tests.asgi import Exchange, Responder, http_scope, json_request
 from tests.lint import Lint
 from veneer import facts
 from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.dialects.aurous import aurous
 from veneer.errors import Error
-from veneer.facts import RequestId, Route
+from veneer.facts import Principal, RequestId, Route
 from veneer.layers.headers import HeadersMiddleware, timing
 
 ORIGIN = "https://app.test"
@@ -205,3 +206,44 @@ async def test_all_origins_may_be_allowed() -> None:
     exchange = await answer(Responder(b"{}"), (b"origin", b"https://any.test"), cors_origins=["*"])
 
     assert exchange.header("access-control-allow-origin") == "*"
+
+
+VERSIONS = ("2026-05-15", "2026-01-01", "2025-01-01")
+
+
+@pytest.mark.parametrize(
+    ("principal", "asked", "version"),
+    [
+        (None, None, "2026-05-15"),
+        (Principal(id="a"), None, "2026-05-15"),
+        (Principal(id="a", team="other"), None, "2026-05-15"),
+        (Principal(id="a", team="old"), None, "2026-01-01"),
+        (Principal(id="a", team="old"), "2026-05-15", "2026-05-15"),
+        (Principal(id="a", attributes={"default_api_version": "2025-01-01"}), None, "2025-01-01"),
+        (
+            Principal(id="a", team="old", attributes={"default_api_version": "2025-01-01"}),
+            None,
+            "2025-01-01",
+        ),
+        (
+            Principal(id="a", team="old", attributes={"default_api_version": "1999-01-01"}),
+            None,
+            "2026-01-01",
+        ),
+        (Principal(id="a", attributes={"default_api_version": ["2025-01-01"]}), None, VERSIONS[0]),
+    ],
+)
+@pytest.mark.parametrize("app", [Responder(b"{}"), refusing])
+async def test_who_asks_for_no_version_gets_its_teams(
+    app: Any, principal: Principal | None, asked: str | None, version: str
+) -> None:
+    async def auth(scope: Scope, receive: Receive, send: Send) -> None:
+        if principal is not None:
+            facts.put(scope, principal)
+        await app(scope, receive, send)
+
+    dialect = aurous("Acme", versions=VERSIONS, team_versions={"old": "2026-01-01"})
+    headers = [] if asked is None else [(b"acme-version", asked.encode())]
+    exchange = await answer(auth, *headers, dialect=dialect)
+    assert exchange.header("acme-version") == version
+    assert [name for name, _ in exchange.headers].count(b"acme-version") == 1

@@ -9,7 +9,7 @@ from veneer.wiring import ConfigurationError
 
 def build_dialect(table: DialectTable) -> Dialect:
     """Return the dialect; raises `ConfigurationError` where an option is not for it, or bad."""
-    for option in ("brand", "versions"):
+    for option in ("brand", "versions", "team_versions"):
         if getattr(table, option) is not None and table.name != "aurous":
             raise ConfigurationError(
                 f"[dialect] {option} is set, which only 'aurous' has, and name is {table.name!r}."
@@ -24,6 +24,11 @@ def build_dialect(table: DialectTable) -> Dialect:
         return OPENAI
     try:
         versions = VERSIONS if table.versions is None else table.versions
-        return aurous(table.brand or BRAND, docs=table.error_docs, versions=versions)
+        return aurous(
+            table.brand or BRAND,
+            docs=table.error_docs,
+            versions=versions,
+            team_versions=table.team_versions,
+        )
     except ValueError as error:
         raise ConfigurationError(f"[dialect] {error}") from error

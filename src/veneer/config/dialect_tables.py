@@ -24,6 +24,14 @@ class DialectTable(Table, frozen=True):
             "first; left out: its own."
         ),
     ] = None
+    team_versions: Annotated[
+        dict[str, Name] | None,
+        Meta(
+            description="Of these, the default of a team's keys, such as "
+            '`{"team-a" = "2026-05-15"}`; a `default_api_version` among the attributes of a '
+            "caller goes before it."
+        ),
+    ] = None
     public_lists: Annotated[
         bool,
         Meta(

@@ -133,20 +133,32 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
 
 
 def aurous(
-    brand: str = BRAND, *, docs: str | None = None, versions: Sequence[str] = VERSIONS
+    brand: str = BRAND,
+    *,
+    docs: str | None = None,
+    versions: Sequence[str] = VERSIONS,
+    team_versions: Mapping[str, str] | None = None,
 ) -> Dialect:
     """Return the dialect with a brand's name in its fields.
 
     `brand` is 1 to 32 letters; its fields begin with it in lower case. `docs` is the address of the
     brand's page of errors, to which `#` and the code are added; without it errors have no
-    `doc_url`. `versions` are the dates of the API's versions, its default first. Raises ValueError
-    for another brand, and for what is no date.
+    `doc_url`. `versions` are the dates of the API's versions, its default first; `team_versions`
+    are those of teams whose default is another. Raises ValueError for another brand, for what is no
+    date, and for the version of a team that is none of these.
     """
     if not (brand.isascii() and brand.isalpha() and len(brand) <= MAX_BRAND):
         raise ValueError(f"brand is {brand[:MAX_BRAND]!r}: give 1 to {MAX_BRAND} letters.")
     for version in versions:
         if not _DATE(version):
             raise ValueError(f"A version is {version!r}: give a date such as '{VERSIONS[0]}'.")
+    teams = dict(team_versions or {})
+    for team, version in teams.items():
+        if version not in versions:
+            raise ValueError(
+                f"The team {team!r} has the version {version!r}: give one of "
+                f"{', '.join(versions) or 'versions, which are none'}."
+            )
     prefix = brand.lower().encode()
 
     def members(failure: Failure) -> dict[str, Any]:
@@ -180,7 +192,7 @@ def aurous(
         model=partial(aurous_model, prefix=prefix.decode()),
         lists=LISTS,
         estimate=aurous_estimate,
-        versions=Versions(prefix + b"-version", tuple(versions)) if versions else None,
+        versions=Versions(prefix + b"-version", tuple(versions), teams) if versions else None,
         shows_usage=True,
         idempotency_names=(
             *OPENAI.idempotency_names,

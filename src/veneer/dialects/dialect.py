@@ -67,11 +67,13 @@ class Versions(msgspec.Struct, frozen=True):
     """The versions of an API that its clients may ask for in a request field.
 
     `field` is its name in lower case; the response says in the same which one was applied. `known`
-    are dates, of which the first is for those who ask for none.
+    are dates, of which the first is for those who ask for none, unless `teams` has another for the
+    team that they are of.
     """
 
     field: bytes
     known: tuple[str, ...]
+    teams: Mapping[str, str] = {}
 
 
 class Dialect(RequestFact, frozen=True, kw_only=True):

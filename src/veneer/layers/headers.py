@@ -1,12 +1,14 @@
 """Headers: a request id, the API's version, timing and CORS on every response.
 
 Stands outermost, so that every error below has a request id. Reads nothing; writes `RequestId` and
-`Dialect`.
+`Dialect`. Uses `Principal` when the response starts, if a layer below has found one by then: its
+team may have a version of its own.
 """
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from importlib import import_module
 from time import perf_counter
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,13 +16,15 @@ from veneer import facts
 from veneer.dialects import OPENAI, Dialect, Kind
 from veneer.dialects.dialect import Versions
 from veneer.errors import Error
-from veneer.facts import RequestId, Route
+from veneer.facts import Principal, RequestId, Route
 from veneer.layer import Layer
 from veneer.wire import fields
 from veneer.wire.ids import request_id
 
 CLIENT_ID = b"x-client-request-id"
 CLIENT_ID_LENGTH = 512
+# What a verifier may say of a principal: the version of those who ask for none.
+DEFAULT_VERSION = "default_api_version"
 
 
 class HeadersMiddleware(Layer):
@@ -63,7 +67,6 @@ class HeadersMiddleware(Layer):
         said = [name for name, _ in self._constant]
         if dialect.versions is not None:
             said.append(dialect.versions.field)
-            self._default_version = (dialect.versions.field, dialect.versions.known[0].encode())
         self._replaced = frozenset([*dialect.request_id_headers, *said, CLIENT_ID])
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,11 +77,9 @@ class HeadersMiddleware(Layer):
         own_id = request_id()
         known[RequestId] = RequestId(own_id, client_id)
         known[Dialect] = self._dialect
-        own = self._constant
-        refused = None
-        if self._versions is not None:
-            version, refused = self._version(scope, self._versions)
-            own = [*own, version]
+        versions, version, refused = self._versions, None, None
+        if versions is not None:
+            version, refused = asked_version(scope, versions)
 
         # No coroutine of its own: all but the start of a response only passes.
         def send_with_headers(message: Message) -> Awaitable[None]:
@@ -88,7 +89,10 @@ class HeadersMiddleware(Layer):
                     pair for pair in message.get("headers", ()) if pair[0] not in self._replaced
                 ]
                 headers += [(name, own_id.encode()) for name in self._dialect.request_id_headers]
-                headers += own
+                headers += self._constant
+                if versions is not None:
+                    applied = version or default_version(versions, known)
+                    headers.append((versions.field, applied.encode()))
                 if client_id is not None:
                     headers.append((CLIENT_ID, client_id.encode()))
                 if fields.get(headers, b"openai-processing-ms") is None:
@@ -100,19 +104,6 @@ class HeadersMiddleware(Layer):
 
         await (refused or self.app)(scope, receive, send_with_headers)
 
-    def _version(
-        self, scope: Scope, versions: Versions
-    ) -> tuple[tuple[bytes, bytes], Error | None]:
-        """Return the version that is applied, and the error where another is asked for."""
-        wanted = fields.get(scope["headers"], versions.field)
-        if wanted is None or wanted.decode("latin-1") in versions.known:
-            return (versions.field, wanted or self._default_version[1]), None
-        return self._default_version, Error(
-            Kind.UNKNOWN_VERSION,
-            f"There is no such version of this API. Known are {', '.join(versions.known)}.",
-            param=versions.field.decode("ascii"),
-        )
-
     @staticmethod
     def _client_id(scope: Scope) -> str | None:
         value = fields.get(scope["headers"], CLIENT_ID)
@@ -120,6 +111,35 @@ class HeadersMiddleware(Layer):
             return None
         text = value.decode("ascii")
         return text if text.isprintable() and text else None
+
+
+def asked_version(scope: Scope, versions: Versions) -> tuple[str | None, Error | None]:
+    """Return the version that is asked for, if one is, and the error where there is no such."""
+    wanted = fields.get(scope["headers"], versions.field)
+    if wanted is None:
+        return None, None
+    version = wanted.decode("latin-1")
+    if version in versions.known:
+        return version, None
+    return versions.known[0], Error(
+        Kind.UNKNOWN_VERSION,
+        f"There is no such version of this API. Known are {', '.join(versions.known)}.",
+        param=versions.field.decode("ascii"),
+    )
+
+
+def default_version(versions: Versions, known: Mapping[type, Any]) -> str:
+    """Return the version of a caller who asks for none: its own, its team's, or that of all.
+
+    One that is not known, or no longer, is nobody's.
+    """
+    principal: Principal | None = known.get(Principal)
+    if principal is None:
+        return versions.known[0]
+    own = principal.attributes.get(DEFAULT_VERSION)
+    if isinstance(own, str) and own in versions.known:
+        return own
+    return versions.teams.get(principal.team or "", versions.known[0])
 
 
 def timing(seconds: float, route: Route | None) -> bytes:
