@@ -74,7 +74,7 @@ if not TYPE_CHECKING:
     # Type checkers would take any name at all for one of ours.
 
     def __getattr__(name: str) -> Any:
-        """Return a client or stream; AttributeError for any other name, ImportError without the extra."""
+        """Return a client or stream; ImportError where the extra is missing."""
         home = _HOMES.get(name)
         if home is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
