@@ -11,11 +11,14 @@ from tests.layers.limits import plain
 from tests.layers.probe import SSE, Script, call, upload
 from tests.layers.streams import DONE, RESPONSES_USAGE, USAGE, chunk, compact, event, usage_chunk
 from tests.lint import Lint
+from veneer import facts
 from veneer.budgets.policy import BudgetPolicy
+from veneer.call import Call
 from veneer.facts import Principal, Usage
 from veneer.layers.cost import CostMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.ledger.entry import Hold
+from veneer.operations import FIXED
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
 from veneer.prices.money import DOLLAR
@@ -370,3 +373,29 @@ def test_it_needs_somebody_below_who_tells_the_usage() -> None:
     with pytest.raises(ConfigurationError, match="reads Usage"):
         CostMiddleware(plain(), prices=BOOK)
     CostMiddleware(RelayMiddleware(plain()), prices=BOOK)
+
+
+SECOND = Price(second=10**8)
+
+
+@pytest.mark.parametrize(
+    ("entries", "name"),
+    [
+        ([("whisper-1", SECOND), ("audio.transcriptions", SECOND)], "whisper-1"),
+        ([("whisper*", SECOND)], "whisper-1"),
+        ([("audio.transcriptions", SECOND)], "audio.transcriptions"),
+        ([("*", SECOND), ("audio.transcriptions", SECOND)], "audio.transcriptions"),
+        ([("whisper-1", Price(image=1)), ("audio.transcriptions", SECOND)], "audio.transcriptions"),
+        ([("whisper-1", None), ("audio.transcriptions", SECOND)], "audio.transcriptions"),
+    ],
+)
+async def test_an_upload_is_priced_by_its_model_where_that_is_known(
+    entries: Any, name: str
+) -> None:
+    watched = Watched()
+    layer = charged(plain(body=b'{"text":"hi"}'), ledger=watched, prices=PriceBook(entries))
+    asked = upload()
+    facts.put(asked.scope, Call(FIXED["audio/transcriptions"], "whisper-1"))
+    assert (await ask(layer, asked)).status == 200
+    assert watched.holds[0].model == "whisper-1"
+    assert watched.end.priced_model == name

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.asgi import Exchange, Responder, running
+from tests.asgi import Exchange, Responder, http_scope, running
 from tests.layers.limits import (
     ANSWER,
     REQUESTS,
@@ -25,6 +25,7 @@ from tests.lint import Lint
 from veneer import facts
 from veneer.facts import Principal, RequestFact
 from veneer.layer import Layer
+from veneer.layers.models import ModelsMiddleware
 from veneer.layers.ratelimit import RateLimitMiddleware
 from veneer.quotas.policy import QuotaPolicy
 
@@ -244,3 +245,20 @@ def test_two_policies_of_one_name_on_one_limiter_are_refused() -> None:
         middle = RateLimitMiddleware(between(deep), policies=[SLOTS], limiter=Watched())
         with pytest.raises(ValueError, match="'requests'"):
             RateLimitMiddleware(middle, policies=[REQUESTS], limiter=watched)
+
+
+async def test_the_model_of_an_upload_counts_below_whoever_reads_it() -> None:
+    watched = Watched()
+    slots = QuotaPolicy(
+        1, unit="concurrent-requests", partition="all", models={"whisper*": 2}, name="slots"
+    )
+    layer = twice(watched, below=(slots,), between=ModelsMiddleware)
+    head = b'Content-Disposition: form-data; name="model"'
+    body = b"--x\r\n%b\r\n\r\nwhisper-1\r\n--x--" % head
+    kind = (b"content-type", b"multipart/form-data; boundary=x")
+    answer = await ask(
+        layer, Exchange(http_scope(path="/v1/audio/translations", headers=[kind]), [body])
+    )
+    assert answer.status == 200
+    assert charged(watched) == [[("requests", 1)], [("slots:whisper*", 1)]]
+    assert watched.unsettled == 0

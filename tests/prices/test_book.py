@@ -172,3 +172,10 @@ def test_names_that_clients_make_up_are_not_remembered_without_end() -> None:
         book.price(f"x{number}", at=NOW)
     assert book._of.cache_info().currsize == MAX_REMEMBERED
     assert book.price("m", at=NOW) is ONE
+
+
+def test_a_book_knows_whom_it_names() -> None:
+    older = PriceBook([("b", Price(input=1))])
+    book = PriceBook([("a", Price(input=1)), ("c*", Price(input=1)), ("d", None)], otherwise=older)
+    assert [name for name in "abcde" if book.names(name)] == ["a", "b", "d"]
+    assert book.names("c*")

@@ -9,6 +9,7 @@ from starlette.types import Scope
 from veneer.call import Call
 from veneer.facts import Answered, Cost, Usage
 from veneer.layers._hosted import tools_in
+from veneer.operations import Body
 from veneer.prices.book import PriceBook
 from veneer.prices.costing import bound_of, cost_of
 from veneer.prices.price import MILLION, Price
@@ -151,7 +152,7 @@ class Tariff:
 
     def bill(self, scope: Scope, call: Call, body: bytes, at: float) -> Bill | None:
         """Return what a call is paid by; None for one that has no price, and is not free."""
-        name = call.model or call.operation.name
+        name = self._name(call, at)
         price = self._prices.dearest(name, at=at)
         need = self._need(scope, call, body)
         if price is None or not _covers(price, call.operation.name):
@@ -171,6 +172,21 @@ class Tariff:
             tools=need.tools,
         )
         return Bill(name=name, at=at, need=need, amount=amount, prices=self._prices)
+
+    def _name(self, call: Call, at: float) -> str:
+        """Return what a call is priced by: its model, or its operation where that is said.
+
+        An upload may have a model, and be priced by its operation all the same: where the model has
+        no price of such calls, or the operation has one by name and the model only by a pattern.
+        """
+        model, operation = call.model, call.operation.name
+        if model is None or call.operation.body is Body.JSON:
+            return model or operation
+        price = self._prices.dearest(model, at=at)
+        if price is None or not _covers(price, operation):
+            return operation
+        is_own = self._prices.names(model) or not self._prices.names(operation)
+        return model if is_own else operation
 
     def _need(self, scope: Scope, call: Call, body: bytes) -> Need:
         name = call.operation.name

@@ -122,7 +122,7 @@ class RateLimitMiddleware(Layer):
         if isinstance(call, Error):
             bill = self._bill_unread(scope, endpoint.operation.name)
         else:
-            bill = self._bill(scope, endpoint.operation.name, call, known[Client].kept)
+            bill = self._bill(scope, endpoint.operation, call, known[Client].kept)
         answer: ASGIApp = call if isinstance(call, Error) else self.app
         if not bill.charges:
             await answer(scope, receive, send)
@@ -159,10 +159,11 @@ class RateLimitMiddleware(Layer):
         self, operation: Operation, scope: Scope, receive: Receive
     ) -> Call | Error | None:
         """Return the call if policies go by it, or what is wrong with it."""
-        if not self._reads_call or operation.body is not Body.JSON:
+        if not self._reads_call:
             return None
         call: Call | None = scope[facts.SCOPE_KEY].get(Call)
-        if call is not None or scope["method"] not in operation.methods:
+        unread = operation.body is not Body.JSON or scope["method"] not in operation.methods
+        if call is not None or unread:
             return call
         stored = self._allowed.stored
         return await read_call(scope, receive, max_body=self._max_body, stored=stored)
@@ -179,13 +180,18 @@ class RateLimitMiddleware(Layer):
             ]
         )
 
-    def _bill(self, scope: Scope, operation: str, call: Call | None, body: bytes) -> Bill:
-        """Return what is charged here: for both layers, unless something between may answer."""
-        bill = self.counting.charging.bill(scope, operation, call, body)
-        if self._inner is not None:
+    def _bill(self, scope: Scope, operation: Operation, call: Call | None, body: bytes) -> Bill:
+        """Return what is charged here: for both layers, unless something between may answer.
+
+        Nor for both where the one below goes by the model of an upload, which is read between.
+        """
+        bill = self.counting.charging.bill(scope, operation.name, call, body)
+        if self._inner is not None and (
+            operation.body is Body.JSON or not self._inner.counting.charging.reads_call
+        ):
             look = self._inner.is_asked_below(scope["headers"])
             below = self._inner.counting
-            inner = below.charging.bill(scope, operation, call, body, look=look)
+            inner = below.charging.bill(scope, operation.name, call, body, look=look)
             facts.put(scope, Ahead(below, len(inner.charges)) if look else self._taken)
             bill = Bill([*bill.charges, *inner.charges], bill.estimate or inner.estimate)
         if bill.estimate is not None:

@@ -88,6 +88,12 @@ class PriceBook:
                 return era.base
         return None
 
+    def names(self, model: str) -> bool:
+        """Whether a model has an entry of its very name, not only one of a pattern."""
+        return model in self._exact or (
+            self._otherwise is not None and self._otherwise.names(model)
+        )
+
     def dearest(self, model: str, *, at: float) -> Price | None:
         """Return the most that anything of a model can cost, whatever the prompt and the tier.
 
