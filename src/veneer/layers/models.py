@@ -24,20 +24,21 @@ from veneer.catalog.model import KIND_OF, Model, Resolved
 from veneer.catalog.permission import is_permitted
 from veneer.client import Client
 from veneer.dialects import Kind
-from veneer.edits import edits_of
 from veneer.errors import Error
 from veneer.facts import Principal, Unreached
 from veneer.layer import Layer
+from veneer.layers._alternatives import Asked, alternatives
 from veneer.layers._dropped import without_unsupported
 from veneer.layers._form import Form, read_upload
 from veneer.layers._listing import LISTS, LOOK, MODELS, Listing, unknown
+from veneer.layers._shown import Shown, show_name
 from veneer.operations import Body, Endpoint, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
-from veneer.wire import glance, splice
+from veneer.routing.preferences import Preferences
+from veneer.wire.naming import renamed
 from veneer.wiring import chain
 
-Shown = Literal["upstream", "requested", "resolved"]
 Unsupported = Literal["refuse", "drop"]
 
 # Bytes of an upload that are held until its model has come.
@@ -71,9 +72,14 @@ class ModelsMiddleware(Layer):
     held to theirs, who see the app's list cut to these. `default` is the name of calls that name
     none.
 
+    Of several models that a call names in its `gateway`, those that cannot do what it asks for are
+    left out, unless none can.
+
     `show` is the name that answers have: what the `upstream` says, or the one that was `requested`,
-    or the one that it `resolved` to. `GET /models` is answered here, and the other lists that the
-    dialect has, with `prices` where it shows them; `credits` is what a credit is worth.
+    or the one that it `resolved` to. Of several, and where a router's target has another name for
+    it, `requested` is the catalog's name of the one that answers. `GET /models` is answered
+    here, and the other lists that the dialect has, with `prices` where it shows them; `credits` is
+    what a credit is worth.
 
     Members that a model does not know are left out of its calls. `unsupported` is what becomes of
     those that ask for what it cannot do, and that a call can be made without: it is refused, or
@@ -148,10 +154,14 @@ class ModelsMiddleware(Layer):
             await call(scope, receive, send)
             return
         form, call = (call, call.call) if isinstance(call, Form) else (None, call)
+        preferences = known.get(Preferences)
+        several = () if preferences is None else preferences.models
         name = call.model or self._default
         if self._discovers and name is not None:
-            await self._discovery.find(name)
-        found = self._resolve(scope, call, name, form)
+            for each in several or (name,):
+                await self._discovery.find(each)
+        asked = self._fitting(scope, call, several) if several else name
+        found = asked if isinstance(asked, Error) else self._resolve(scope, call, asked, form)
         if isinstance(found, Error):
             await found(scope, receive, send)
         elif form is None:
@@ -171,6 +181,20 @@ class ModelsMiddleware(Layer):
                 return
             await self._discovery.refreshed()
         await self._listing.answer(self._discovery.catalog, endpoint, scope, receive, send)
+
+    def _fitting(self, scope: Scope, call: Call, names: Sequence[str]) -> str | Error:
+        """Return the first of some models that may answer a call, and say which others may."""
+        known = scope[facts.SCOPE_KEY]
+        fitting = alternatives(
+            self._discovery.catalog,
+            known.get(Principal),
+            Asked(call, known[Client].kept, drops=self._drops),
+            names,
+        )
+        if isinstance(fitting, Error):
+            return fitting
+        known[Preferences] = msgspec.structs.replace(known[Preferences], models=fitting.ids)
+        return fitting.names[0]
 
     def _resolve(
         self, scope: Scope, call: Call, name: str | None, form: Form | None
@@ -193,7 +217,7 @@ class ModelsMiddleware(Layer):
         if refused is not None:
             return refused
         known[Resolved] = Resolved(name, model)
-        self._name(scope, name, model)
+        show_name(scope, self._show, name, model)
         if form is not None:
             known[Call] = msgspec.structs.replace(call, model=model.id)
             return form.renamed(scope, model.id)
@@ -210,23 +234,6 @@ class ModelsMiddleware(Layer):
             if model is None or model.id != name or not is_permitted(principal, name, model):
                 return unknown(name)
         return None
-
-    def _name(self, scope: Scope, requested: str, model: Model) -> None:
-        """Say which name the answer shows."""
-        if self._show == "resolved":
-            edits_of(scope).show_model(model.id)
-        elif self._show == "requested" and requested != model.id:
-            edits_of(scope).show_model(requested)
-
-
-def renamed(body: bytes, name: str, *, named: bool) -> bytes:
-    """Return the body of a call with another model; `named` is whether it names one."""
-    value = msgspec.json.encode(name)
-    # A call that has been read names it once.
-    span = glance.outermost(body, b'"model"') if named else None
-    if span is None:
-        return splice.set_member(body, (), "model", value)
-    return body[: span[0]] + value + body[span[1] :]
 
 
 def is_held(principal: Principal | None) -> bool:

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import get_args
 
+import msgspec
+
+from veneer.dialects import Kind
+from veneer.errors import Error
 from veneer.routing.preferences import Optimize
+from veneer.routing.reading import MODELS, ROUTING, Gateway
 
 # Each strategy by its own name, and by those that routers gave them before.
 SUFFIXES: Mapping[str, Optimize] = MappingProxyType(
@@ -31,3 +36,44 @@ def without_suffix(name: str) -> tuple[str, Optimize | None]:
     if optimize is None or not base or name.startswith(FINE_TUNED):
         return name, None
     return base, optimize
+
+
+def without_suffixes(model: str | None, gateway: Gateway) -> tuple[str | None, Gateway] | Error:
+    """Return the model that a call names first, and what it says with its suffixes, or its error.
+
+    They say the same as `optimize`, and so must not contradict that, nor each other. A call names
+    its model, or several in `gateway`, but not both.
+    """
+    several = gateway.said.get("models", ())
+    if several and model:
+        return Error(
+            Kind.INVALID_VALUE,
+            "'gateway.models' stands in place of 'model': say one of them.",
+            param=MODELS,
+        )
+    names = several or (() if model is None else (model,))
+    split = [without_suffix(name) for name in names]
+    asked = {optimize for _, optimize in split if optimize is not None}
+    if not asked and not several:
+        return model, gateway
+    said = dict(gateway.said)
+    if several:
+        said["models"] = tuple(dict.fromkeys(name for name, _ in split))
+    if len(asked) > 1:
+        return _contradiction(MODELS, "The suffixes of these models contradict each other")
+    for optimize in asked:
+        if said.setdefault("optimize", optimize) != optimize:
+            return _contradiction(
+                f"{ROUTING}.optimize",
+                f"The model's suffix asks for '{optimize}', and 'optimize' for something else",
+            )
+        if "weights" in said:
+            return _contradiction(
+                f"{ROUTING}.weights",
+                f"The model's suffix asks for '{optimize}', and 'weights' for something else",
+            )
+    return split[0][0], msgspec.structs.replace(gateway, said=said)
+
+
+def _contradiction(path: str, what: str) -> Error:
+    return Error(Kind.INVALID_VALUE, f"{what}: say one of them.", param=path)
