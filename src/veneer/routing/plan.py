@@ -61,13 +61,14 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 
 class Spread(msgspec.Struct, frozen=True):
-    """How a measure is distributed: its moving average, its percentiles, how often it was taken.
+    """How a measure is distributed: where it is of late, its percentiles, how often it was taken.
 
-    The average is geometric, so that one outlier is not all that counts. Half of the calls did at
+    `level` is the moving average of its natural logarithm, so that one outlier is not all that
+    counts, and all that choosing needs of it is there. Half of the calls did at
     least as well as `p50`, 95 % as well as `p95`, which is a long time or a low throughput.
     """
 
-    mean: float
+    level: float
     p50: float
     p95: float
     count: int

@@ -1,0 +1,112 @@
+"""The choice: who is asked for a call, and who next where they fail."""
+
+from collections.abc import Sequence
+
+from veneer.dialects import Kind
+from veneer.dialects.routing import Warned
+from veneer.routing.constraint import Pair
+from veneer.routing.constraints import fitting
+from veneer.routing.offers import Offers
+from veneer.routing.plan import Ask, Offer, Plan, Reading, Step, Unfit
+from veneer.routing.preferences import Weights
+from veneer.routing.ranking import drawn, due, places
+from veneer.routing.scores import strategy_of
+from veneer.routing.terms import takes_own, takes_platform
+
+# Seconds after which somebody who has no room may have some.
+ROOM_AFTER = 1.0
+
+# The upper bits of a draw decide whether to look at others, the lower ones who of several is taken:
+# the one says nothing about the other.
+_UPPER = 1024
+
+
+def choose(
+    ask: Ask, offers: Sequence[Offer], readings: Sequence[Reading], draw: float
+) -> Plan | Unfit:
+    """Return who is asked, or why nobody can be.
+
+    `offers` are those of the models of `ask`; `readings` are theirs, in the same order. `draw` is
+    any number from 0 to 1 (never 1 itself), and the same one gives the same plan.
+
+    Those who are away or full are left out, and who may be back comes last. A call is the first to
+    ask somebody who was not asked for long only if others can be asked after: never without
+    `allow_fallbacks`.
+    """
+    if not isinstance(offers, Offers):
+        offers = Offers(offers)
+    fits = fitting(ask, offers, list(zip(offers, readings, strict=True)))
+    if isinstance(fits, Unfit):
+        return fits
+    able = [
+        pair for pair in fits if not (now := pair[1]).full and (now.resting <= 0.0 or now.probing)
+    ]
+    if not able:
+        return _none_left(fits)
+    strategy, weights = strategy_of(ask.preferences)
+    most = _most(ask)
+    order = _order(able, places(able, ask, offers, weights), weights, most, draw)
+    steps = [step for index in order for step in _steps(able[index][0], ask)]
+    return Plan(
+        steps=tuple(steps[:most]), strategy=strategy, warnings=_unknown_providers(ask, offers)
+    )
+
+
+def _order(
+    able: Sequence[Pair], found: Sequence[float], weights: Weights, most: int, draw: float
+) -> list[int]:
+    """Return who is asked, by their places; who was away comes last, but for who is looked at."""
+    order = sorted(range(len(able)), key=found.__getitem__)
+    looked_at = due(able, found, weights, draw) if most > 1 else None
+    taken = []
+    if looked_at is not None:
+        order.remove(looked_at)
+        taken.append(looked_at)
+    lower = draw * _UPPER % 1.0
+    taken += drawn(order, able, found, most - len(taken), lower)
+    return taken
+
+
+def _none_left(fits: Sequence[Pair]) -> Unfit:
+    waits = [max(reading.resting, ROOM_AFTER * reading.full) for _, reading in fits]
+    return Unfit(
+        kind=Kind.UPSTREAM_NONE_LEFT,
+        message="No provider that could serve this call has room for it now.",
+        retry_after=min(waits),
+    )
+
+
+def _most(ask: Ask) -> int:
+    """Return how many may be asked."""
+    wanted = ask.preferences
+    if not wanted.allow_fallbacks:
+        return 1
+    if wanted.max_fallback_attempts is None:
+        return max(ask.tries, 1)
+    return max(min(ask.tries, 1 + wanted.max_fallback_attempts), 1)
+
+
+def _steps(offer: Offer, ask: Ask) -> list[Step]:
+    """Return the tries of an offer: by the caller's own key first, where there is one."""
+    dropped: tuple[str, ...] = ()
+    if offer.unknown_parameters:
+        dropped = tuple(sorted(offer.unknown_parameters & ask.parameters))
+    steps = []
+    if takes_own(offer, ask):
+        steps.append(Step(offer=offer, own_key=True, dropped=dropped))
+    if takes_platform(offer, ask):
+        steps.append(Step(offer=offer, dropped=dropped))
+    return steps
+
+
+def _unknown_providers(ask: Ask, offers: Offers) -> tuple[Warned, ...]:
+    wanted = ask.preferences
+    if wanted.providers is None and not wanted.exclude_providers and wanted.prefer is None:
+        return ()
+    named = wanted.exclude_providers.union(wanted.providers or ())
+    if wanted.prefer is not None:
+        named |= {wanted.prefer}
+    return tuple(
+        Warned("unknown_provider", "unknown_provider", f"No provider '{name}' offers this model.")
+        for name in sorted(named - offers.targets)
+    )
