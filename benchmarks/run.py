@@ -20,6 +20,7 @@ BENCHMARKS = (
     "idempotency",
     "ledger",
     "models",
+    "compat",
     "relay",
     "stream",
     "memory",

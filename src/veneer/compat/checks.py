@@ -1,34 +1,22 @@
 """What is refused of a chat completion that no target could serve, before it is sent to one."""
 
-import re
-
+from veneer.compat.look import Look
 from veneer.compat.refused import wrong, wrong_type
 from veneer.compat.texts import is_said
 from veneer.dialects import Kind
 from veneer.wire import splice
 
-_MESSAGES = b'"messages"'
-_FULL = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*[^ \t\r\n\]]").match
-_CHOICE = b'"tool_choice"'
-_CHOICES = re.compile(
-    rb'"tool_choice"[ \t\r\n]*:[ \t\r\n]*(?:"(?:none|auto|required)"|null|\{)'
-).match
-
 CHOICES = frozenset([b'"none"', b'"auto"', b'"required"'])
 
 
-def check(body: bytes) -> None:
+def check(body: bytes, seen: Look | None) -> None:
     """Refuse a call without messages, or with a `tool_choice` that there is not.
 
-    Most calls are seen to be right by the first look. Raises `RefusedError`, and ValueError for a
-    body that cannot be walked.
+    `seen` is what it has. Raises `RefusedError`, and ValueError for a body that cannot be walked.
     """
-    at = body.find(_MESSAGES)
-    if at < 0 or _FULL(body, at + len(_MESSAGES)) is None:
+    if seen is None or not seen.messages:
         _check_messages(splice.value(body, ("messages",)))
-    at = body.find(_CHOICE)
-    if at >= 0 and _CHOICES(body, at) is None:
-        _check_choice(splice.value(body, ("tool_choice",)))
+    _check_choice(splice.value(body, ("tool_choice",)) if seen is None else bytes(seen.tool_choice))
 
 
 def _check_messages(messages: bytes | None) -> None:

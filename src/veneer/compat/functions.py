@@ -6,7 +6,7 @@ import msgspec
 
 from veneer.compat.refused import wrong, wrong_type
 from veneer.compat.target import Target
-from veneer.compat.texts import is_said, items, with_items
+from veneer.compat.texts import is_said, items, may_say, with_items
 from veneer.dialects import Kind
 from veneer.wire import splice
 
@@ -133,7 +133,7 @@ def messages_with_tools(messages: bytes) -> bytes:
     spans = items(messages)
     for place, (start, end) in enumerate(spans):
         text = messages[start:end]
-        if b'"function' not in text or text[:1] != b"{":
+        if text[:1] != b"{" or not may_say(text, b'"function'):
             continue
         message = _message(text)
         role = bytes(message.role)

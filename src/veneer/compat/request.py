@@ -1,19 +1,19 @@
 r"""A call as a target knows it, with no more changed than what it does not know.
 
-Names are looked for as they are commonly written; one with escapes in it (`"f\u0075nctions"`) is
-left to the target.
+Names of members are found however they are written (`"f\u0075nctions"`); a role with escapes in it
+is left to the target.
 """
 
-import re
 from typing import Literal
 
 import msgspec
 
 from veneer.compat.checks import check
 from veneer.compat.functions import messages_with_tools, offers_functions, with_tools
+from veneer.compat.look import look_at
 from veneer.compat.refused import RefusedError, wrong
 from veneer.compat.target import CAPS, Target
-from veneer.compat.texts import is_said, items, with_items
+from veneer.compat.texts import is_said, items, may_say, with_items
 from veneer.compat.tools import messages_with_functions, with_functions
 from veneer.dialects import Kind
 from veneer.errors import Error
@@ -31,9 +31,6 @@ NAMES = (
     "parallel_tool_calls",
     *CAPS,
 )
-
-_FUNCTION_ROLE = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"function"').search
-_DEVELOPER_ROLE = re.compile(rb'"role"[ \t\r\n]*:[ \t\r\n]*"developer"').search
 
 
 class Translated(msgspec.Struct, frozen=True):
@@ -53,9 +50,10 @@ _role = msgspec.json.Decoder(_Role).decode
 def translated(body: bytes, target: Target) -> Translated | Error:
     """Return a call as the target knows it, or the error that its client gets."""
     try:
+        seen = look_at(body)
         if target.check:
-            check(body)
-        if not concerns(body, target):
+            check(body, seen)
+        if seen is not None and not seen.concerns(target):
             return Translated(body)
         return _translated(body, target)
     except RefusedError as refused:
@@ -66,28 +64,6 @@ def translated(body: bytes, target: Target) -> Translated | Error:
         )
     except (ValueError, RecursionError) as error:
         return Error(Kind.INVALID_JSON, f"The request body cannot be read: {error}.")
-
-
-def concerns(body: bytes, target: Target) -> bool:
-    """Whether a call may hold something that the target does not know."""
-    # Each look goes through the whole body, so that most calls get one or two.
-    if (
-        target.legacy_functions
-        and b'"function' in body
-        and (
-            b'"functions"' in body or b'"function_call"' in body or _FUNCTION_ROLE(body) is not None
-        )
-    ):
-        return True
-    if target.functions_only and (b'"tool' in body or b'"parallel_tool' in body):
-        return True
-    if target.max_tokens is not None:
-        other = CAPS[target.max_tokens == CAPS[0]]
-        if b'"%b"' % other.encode() in body:
-            return True
-    return (
-        not target.developer_role and b'"developer"' in body and _DEVELOPER_ROLE(body) is not None
-    )
 
 
 def _translated(body: bytes, target: Target) -> Translated:
@@ -111,9 +87,9 @@ def _translated(body: bytes, target: Target) -> Translated:
 
 
 def _messages(messages: bytes, target: Target) -> bytes:
-    if target.legacy_functions and b'"function' in messages:
+    if target.legacy_functions and may_say(messages, b'"function'):
         messages = messages_with_tools(messages)
-    elif target.functions_only and b'"tool' in messages:
+    elif target.functions_only and may_say(messages, b'"tool'):
         messages = messages_with_functions(messages)
     if not target.developer_role and b'"developer"' in messages:
         messages = _without_developers(messages)

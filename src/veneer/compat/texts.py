@@ -45,6 +45,11 @@ def with_items(text: bytes, spans: list[Span], changed: Mapping[int, bytes]) -> 
     return b"".join([*pieces, text[end:]])
 
 
+def may_say(text: bytes, begin: bytes) -> bool:
+    """Whether a name in the text may begin so; escapes may hide any."""
+    return begin in text or b"\\u" in text
+
+
 def is_said(value: bytes | None) -> TypeGuard[bytes]:
     """Whether a member is there, and not null."""
     return value is not None and value not in UNSAID

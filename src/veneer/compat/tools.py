@@ -6,7 +6,7 @@ import msgspec
 
 from veneer.compat.functions import CHOICES, MODERN, check_named, read_named
 from veneer.compat.refused import wrong, wrong_type
-from veneer.compat.texts import is_said, items
+from veneer.compat.texts import is_said, items, may_say
 from veneer.dialects import Kind
 from veneer.wire import splice
 
@@ -137,7 +137,7 @@ def messages_with_functions(messages: bytes) -> bytes:
 
 def _read(text: bytes, place: int) -> tuple[_Message | None, list[_Call]]:
     """Return a message that speaks of tools, and its calls; None for others."""
-    if b'"tool' not in text or text[:1] != b"{":
+    if text[:1] != b"{" or not may_say(text, b'"tool'):
         return None, []
     message = _message(text)
     calls = bytes(message.tool_calls)

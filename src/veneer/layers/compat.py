@@ -65,7 +65,7 @@ class CompatMiddleware(Layer):
         if endpoint is None or endpoint.operation.name != "chat.completions":
             await self.app(scope, receive, send)
             return
-        call = await read_call(scope, receive)
+        call = facts.get(scope, Call) or await read_call(scope, receive)
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
