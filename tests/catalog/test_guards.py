@@ -200,3 +200,44 @@ def test_whatever_the_members_are_the_answer_is_a_kind_or_nothing(body: dict[str
     model = Model(id="m", context_window=5, output_cap=5, dimensions=(1,), capabilities=frozenset())
     found = judged(model, "chat.completions", **body)
     assert found is None or isinstance(found[0], Kind)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "asked", "words"),
+    [
+        (["json_schema"], "json_object", "Ask for the type 'json_schema'"),
+        (["json_object"], "json_schema", "Ask for the type 'json_object'"),
+        ([], "json_object", "choose a model that can be held to it"),
+        ([], "json_schema", "choose a model that can be held to it"),
+    ],
+)
+def test_who_cannot_have_a_format_is_told_of_one_that_can_be_had(
+    capabilities: list[Any], asked: str, words: str
+) -> None:
+    text = json.dumps({"response_format": {"type": asked}}).encode()
+    error = refusal(able(*capabilities), Call(OPERATIONS["chat.completions"], "m"), text)
+    assert error is not None
+    assert words in (error.suggestion or "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"stream": True},
+        {"tools": [TOOL]},
+        {"tool_choice": "required"},
+        {"messages": [{"content": [IMAGE]}]},
+        {"reasoning_effort": "low"},
+        {"max_tokens": 11},
+        {"messages": [{"content": "x" * 1000}]},
+    ],
+    ids=lambda body: next(iter(body)),
+)
+def test_every_refusal_says_what_may_be_done_instead(body: dict[str, Any]) -> None:
+    model = Model(id="m", output_cap=10, context_window=20, capabilities=frozenset())
+    text = json.dumps(body).encode()
+    size = read_members("chat.completions", text).input_bytes()
+    call = Call(OPERATIONS["chat.completions"], "m", "stream" in body, None, size)
+    error = refusal(model, call, text)
+    assert error is not None
+    assert error.suggestion

@@ -55,8 +55,25 @@ def test_refusals_are_of_its_classes(
     fields = error.response_headers
     assert fields.get("x-error-type") == error.type
     assert fields.get("x-error-retryable") == "false"
+    said = error.body["error"].get("suggestion")
+    assert said == (
+        "GET /v1/models lists the models that you may use." if param == "model" else None
+    )
     # Whoever answers it, no answer that is an error tells how it was routed.
     assert "routing_metadata" not in str(error.body)
+
+
+def test_a_format_that_a_model_has_not_is_refused_with_one_that_it_has() -> None:
+    models = [{"id": CHAT, "capabilities": ["json_schema"]}]
+    with served(DIALECT, catalog={"models": models}) as stack:
+        client = client_of(stack)
+        with client._httpx, pytest.raises(types.BadRequestError) as caught:
+            client.chat.completions.create(
+                model=CHAT, messages=SAYS_HELLO, response_format={"type": "json_object"}
+            )
+    error: Any = caught.value
+    assert error.code == "json_mode_not_supported"
+    assert "json_schema" in error.body["error"]["suggestion"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 
 import httpx
+import msgspec
 import pytest
 from auriko._client import Client
 from auriko.errors._registry import CODE_TO_ERROR_TYPE
@@ -19,8 +20,9 @@ from auriko.errors.types import (
 )
 
 from tests.dialects.openai_client import raised_by
-from veneer.dialects import Failure, Kind
+from veneer.dialects import OPENAI, Failure, Kind
 from veneer.dialects.auriko import FORMS, auriko
+from veneer.dialects.aurous import aurous
 
 AURIKO = auriko(docs="https://docs.test/errors")
 
@@ -117,3 +119,12 @@ def test_without_documentation_errors_name_no_page() -> None:
     failed = Failure(FORMS[Kind.INTERNAL], "Something is wrong.", None, None)
     said = json.loads(auriko().body(failed))["error"]
     assert said.keys() == {"message", "type", "code", "param"}
+
+
+def test_only_this_dialect_has_a_place_for_suggestions() -> None:
+    failed = msgspec.structs.replace(failure(Kind.MODEL_NOT_FOUND), suggestion="Use another.")
+    assert b'"suggestion":"Use another."' in AURIKO.body(failed)
+    assert b'"suggestion":"Use another."' in AURIKO.event(failed, "responses")
+    assert b"suggestion" not in AURIKO.body(failure(Kind.MODEL_NOT_FOUND))
+    for dialect in (OPENAI, aurous()):
+        assert b"suggestion" not in dialect.body(failed)

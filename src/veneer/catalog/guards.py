@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator
-from types import MappingProxyType
 
 import msgspec
 
 from veneer.call import Call
-from veneer.catalog.model import KIND_OF, Capability, Model
+from veneer.catalog.formats import beyond
+from veneer.catalog.model import KIND_OF, Model
 from veneer.counts import count, is_unsaid
 from veneer.dialects import Kind
 from veneer.errors import Error
@@ -58,10 +58,14 @@ def refusal(model: Model, call: Call, body: bytes) -> Error | None:
             Kind.MODEL_WRONG_KIND,
             f"This is a model of the kind '{model.kind}', which {call.operation.name} cannot use.",
             param="model",
+            suggestion="GET /v1/models lists the models that you may use, with what they are for.",
         )
     if call.stream and not model.can("streaming"):
         return Error(
-            Kind.STREAMING_UNSUPPORTED, "This model does not stream its answers.", param="stream"
+            Kind.STREAMING_UNSUPPORTED,
+            "This model does not stream its answers.",
+            param="stream",
+            suggestion="Leave 'stream' out.",
         )
     if not is_bounded(model):
         return None
@@ -107,6 +111,7 @@ def _caps(model: Model, members: Members) -> Iterator[Error]:
                 Kind.OUTPUT_CAP_EXCEEDED,
                 f"'{name}' is over what this model can write, which is {model.output_cap} tokens.",
                 param=name,
+                suggestion=f"Ask for {model.output_cap} tokens at most, or leave '{name}' out.",
             )
 
 
@@ -123,6 +128,7 @@ def _context(model: Model, call: Call, members: Members) -> Error | None:
         f"This model's context window is {window} tokens. This call has at least {least} in "
         f"its {part}, and asks for up to {call.output_cap or 0} more.",
         param=part,
+        suggestion=f"Send a shorter '{part}', or choose a model with a longer context window.",
     )
 
 
@@ -130,7 +136,12 @@ def _tools(model: Model, members: Members) -> Iterator[Error]:
     for name in ("tools", "functions"):
         raw = getattr(members, name)
         if not is_unsaid(raw) and bytes(raw).strip(b"[ \t\r\n]") and not model.can("tools"):
-            yield Error(Kind.TOOLS_UNSUPPORTED, "This model cannot use tools.", param=name)
+            yield Error(
+                Kind.TOOLS_UNSUPPORTED,
+                "This model cannot use tools.",
+                param=name,
+                suggestion=f"Leave '{name}' out, or choose a model that can use tools.",
+            )
 
 
 def _tool_choice(model: Model, members: Members) -> Iterator[Error]:
@@ -139,29 +150,19 @@ def _tool_choice(model: Model, members: Members) -> Iterator[Error]:
             Kind.TOOL_CHOICE_UNSUPPORTED,
             "This model cannot be made to use a tool: 'tool_choice' can be 'auto' or 'none'.",
             param="tool_choice",
+            suggestion="Say 'auto', and in the prompt that the tool is to be used.",
         )
 
 
 def _vision(model: Model, members: Members) -> Iterator[Error]:
     if not model.can("vision") and _has_media(members):
         part = "input" if members.messages is ABSENT else "messages"
-        yield Error(Kind.VISION_UNSUPPORTED, "This model cannot see images.", param=part)
-
-
-FORMATS = MappingProxyType[bytes, tuple[Capability, Kind, str]](
-    {
-        b"json_object": (
-            "json_object",
-            Kind.JSON_MODE_UNSUPPORTED,
-            "This model has no JSON mode: ask for JSON in the prompt, or use another model.",
-        ),
-        b"json_schema": (
-            "json_schema",
-            Kind.JSON_SCHEMA_UNSUPPORTED,
-            "This model cannot be held to a JSON schema.",
-        ),
-    }
-)
+        yield Error(
+            Kind.VISION_UNSUPPORTED,
+            "This model cannot see images.",
+            param=part,
+            suggestion="Describe the image in words, or choose a model that can see.",
+        )
 
 
 def _format(model: Model, members: Members) -> Iterator[Error]:
@@ -171,9 +172,9 @@ def _format(model: Model, members: Members) -> Iterator[Error]:
     ):
         found = _KIND(raw)
         if found is not None:
-            capability, kind, sentence = FORMATS[found[1]]
-            if not model.can(capability):
-                yield Error(kind, sentence, param=name)
+            error = beyond(model, found[1], name)
+            if error is not None:
+                yield error
 
 
 def _reasoning(model: Model, members: Members) -> Iterator[Error]:
@@ -181,11 +182,18 @@ def _reasoning(model: Model, members: Members) -> Iterator[Error]:
         return
     effort = members.reasoning_effort
     if not is_unsaid(effort) and bytes(effort) not in _NO_REASONING:
-        yield Error(
-            Kind.REASONING_UNSUPPORTED, "This model does not reason.", param="reasoning_effort"
-        )
+        yield _no_reasoning("reasoning_effort")
     if b'"effort"' in bytes(members.reasoning):
-        yield Error(Kind.REASONING_UNSUPPORTED, "This model does not reason.", param="reasoning")
+        yield _no_reasoning("reasoning")
+
+
+def _no_reasoning(name: str) -> Error:
+    return Error(
+        Kind.REASONING_UNSUPPORTED,
+        "This model does not reason.",
+        param=name,
+        suggestion=f"Leave '{name}' out, or choose a model that reasons.",
+    )
 
 
 def _dimensions(model: Model, members: Members) -> Iterator[Error]:

@@ -245,7 +245,13 @@ class _Stream:
             error = {}
         form = Form(200, _text(error, "type") or "server_error", _text(error, "code"))
         message = _text(error, "message") or FAILED
-        failure = Failure(form, message, _text(error, "param"), _text(error, "request_id"))
+        failure = Failure(
+            form,
+            message,
+            _text(error, "param"),
+            _text(error, "request_id"),
+            suggestion=_text(error, "suggestion"),
+        )
         return dialect.event(failure, operation)
 
 
