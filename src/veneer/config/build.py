@@ -168,7 +168,7 @@ def _counting(
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
     if catalog is not None:
         shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
-        yield _layer("catalog", ModelsMiddleware, **catalog, **shown)
+        yield _layer("catalog", ModelsMiddleware, max_body=max_body, **catalog, **shown)
     if dialect.estimate is not None:
         told = build_estimate(config.embeddings, config.prices, cost)
         yield _layer("embeddings", EstimateMiddleware, **told)

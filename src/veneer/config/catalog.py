@@ -16,10 +16,10 @@ def build_catalog(table: CatalogTable, *, has_keys: bool) -> dict[str, Any] | No
     `has_keys` is whether callers are asked for keys, which may be held to models. Raises
     `ConfigurationError` that names the table where a value cannot be used.
     """
-    models = [_model(model) for model in table.models]
-    if not (models or table.discover or table.default or has_keys):
+    if not (table.models or table.discover or table.default or has_keys):
         return None
     try:
+        models = [_model(model) for model in table.models]
         Catalog(models)
     except ValueError as error:
         raise ConfigurationError(f"[[catalog.models]] {error}") from error
@@ -29,12 +29,15 @@ def build_catalog(table: CatalogTable, *, has_keys: bool) -> dict[str, Any] | No
         "discover": table.discover,
         "refresh": table.refresh,
         "show": table.show,
+        "unsupported": table.unsupported,
+        "max_form": table.max_form,
     }
 
 
 def _model(table: ModelTable) -> Model:
     options = msgspec.structs.asdict(table)
     options["aliases"] = tuple(table.aliases)
+    options["unsupported_parameters"] = tuple(table.unsupported_parameters)
     if table.dimensions is not None:
         options["dimensions"] = tuple(table.dimensions)
     if table.capabilities is not None:

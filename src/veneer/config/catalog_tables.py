@@ -8,6 +8,7 @@ from msgspec import Meta
 from veneer.catalog.discovery import DEFAULT_REFRESH
 from veneer.catalog.model import Capability, ModelKind
 from veneer.config.table import Count, Name, Seconds, Table
+from veneer.layers.models import MAX_FORM
 
 
 class ModelTable(Table, frozen=True):
@@ -36,6 +37,14 @@ class ModelTable(Table, frozen=True):
         list[Capability] | None,
         Meta(description="What it can do; calls that need another of these are refused."),
     ] = None
+    unsupported_parameters: Annotated[
+        list[Name],
+        Meta(
+            description="Members of a body that it does not know (`seed`, `logprobs`): they are "
+            "left out, and the client is told where its dialect has a place for that. Not those "
+            "that make the call, such as `messages` or `tools`."
+        ),
+    ] = msgspec.field(default_factory=list)
     aliases: Annotated[
         list[Name],
         Meta(description="Further names that clients may use, or patterns (`gpt-4*`) of them."),
@@ -64,6 +73,22 @@ class CatalogTable(Table, frozen=True):
             "or the one that it stands for."
         ),
     ] = "requested"
+    unsupported: Annotated[
+        Literal["refuse", "drop"],
+        Meta(
+            description="What becomes of `reasoning_effort`, `reasoning` and a `tool_choice` of "
+            "`required` for a model without that capability: the call is refused, or made without "
+            "them, and the client is told as of `unsupported_parameters`. What would change the "
+            "answer (images, tools, JSON, dimensions, caps) is refused either way."
+        ),
+    ] = "refuse"
+    max_form: Annotated[
+        Count,
+        Meta(
+            description="Bytes of an upload that may come before its `model`, which are held until "
+            "then, else 413; what follows goes on as it comes."
+        ),
+    ] = MAX_FORM
     models: Annotated[list[ModelTable], Meta(description="Models, each in its own table.")] = (
         msgspec.field(default_factory=list)
     )
