@@ -234,6 +234,12 @@ class Client:
         ]
         return {**scope, "headers": headers}
 
+    def drop_body(self) -> None:
+        """Keep the body no longer: nobody below is to get it again."""
+        if self._body is not None:
+            self._body = b""
+            self._handed = True
+
     def keep(self, seconds: float = math.inf) -> None:
         """Ask that the call goes on this long after its client left; the longest wish counts."""
         self._keep = max(self._keep, seconds)
