@@ -102,6 +102,7 @@ def test_inside_a_stream_code_or_type_say_the_same(dialect: Dialect, kind: Kind)
         ({"type": "permission_error"}, sdk.PermissionDeniedError),
         ({"type": "overloaded_error"}, sdk.UpstreamError),
         ({"type": "api_error", "code": "no_provider_available"}, sdk.UpstreamError),
+        ({"type": "api_error", "code": "model_unavailable"}, sdk.UpstreamError),
         ({"type": "api_error", "code": "stream_duration_exceeded"}, sdk.APITimeoutError),
         ({"type": "insufficient_quota"}, sdk.BudgetExhaustedError),
         # OpenRouter's way: the status is the code.

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any
 
+import httpx2
 import openai
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 from tests.dialects.served import listening
 from tests.sdk.scripted import BROKEN, PAID, PLAIN, ROUTED, SAYS, SHAPES, events, says
@@ -150,6 +152,16 @@ def test_nothing_is_kept_of_a_stream(client: OpenAI, heard: Heard) -> None:
     gc.collect()
     assert gone() is None
     assert heard.told == [client.last_call()]
+
+
+def test_a_stream_that_the_user_made_of_a_response_tells_nothing() -> None:
+    response = httpx2.Response(
+        200, content=WHOLE, request=httpx2.Request("GET", "http://veneer.test")
+    )
+    with OpenAI(api_key="x") as client:
+        stream = Stream(cast_to=ChatCompletionChunk, response=response, client=client)
+        assert len(list(stream)) == 4
+    assert stream.metadata is None
 
 
 def test_a_class_of_the_users_own_stays() -> None:

@@ -2,7 +2,7 @@
 
 They stand where OpenAI's own code has an answer decoded and makes a model of it, once for a body
 and once for each event: nothing is parsed twice, and compression, line ends and comments are
-behind. These methods are internal to `openai` but the same in its versions 1 to 3; the tests of
+behind. These methods are internal to `openai` but the same from its version 2.0 to 3; the tests of
 this package notice a change.
 """
 
