@@ -108,7 +108,7 @@ class Inner(msgspec.Struct, frozen=True):
 
     def is_asked_below(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether the layer below has to ask for itself."""
-        return not self.alike or any(name in self.replayable_by for name, _ in headers)
+        return not self.alike or not self.replayable_by.isdisjoint(dict(headers))
 
 
 def _all_below(app: Any) -> Iterator[Counting]:

@@ -1,7 +1,6 @@
 """What a call has used in truth, as far as it is known when it is over."""
 
 from collections.abc import MutableMapping
-from http import HTTPStatus
 from typing import Any
 
 from veneer import facts
@@ -11,6 +10,8 @@ from veneer.quotas.estimate import NOTHING, Estimate
 
 # Beyond this a number is no count of tokens: no model reads or writes so many in a call.
 MAX_TOKENS = 1_000_000_000
+
+FIRST_ERROR = 400
 
 
 def used(scope: MutableMapping[str, Any], estimate: Estimate, status: int | None) -> int:
@@ -65,4 +66,4 @@ def streamed(estimate: Estimate, call: Call | None, events: int) -> Estimate:
 
 def failed(status: int | None) -> bool:
     """Whether an answer of this status (None for no answer) is none of a model."""
-    return status is None or status >= HTTPStatus.BAD_REQUEST
+    return status is None or status >= FIRST_ERROR
