@@ -33,7 +33,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     needs none; `own_keys`, whether callers may bring theirs. `max_concurrent` and
     `requests_per_minute` bound what it is asked by this process; None for no bound.
 
-    Raises ValueError for what cannot be.
+    Raises ValueError for what cannot be, and TypeError for an app that is none.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if not (self.name and self.name.isascii() and self.name.isprintable()):
             raise ValueError(f"{self.name!r} cannot name a target: use printable ASCII.")
         if not callable(self.app):
-            raise ValueError(f"The target {self.name!r} has no app: give it an Upstream, say.")
+            raise TypeError(f"The target {self.name!r} has no app: give it an Upstream, say.")
         if not self.models or not all(self.models.values()) or "" in self.models:
             raise ValueError(
                 f"The target {self.name!r} has no models, or one without a name: leave them out "

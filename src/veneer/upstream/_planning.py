@@ -1,0 +1,63 @@
+"""Planning: a call as those see it who choose, and whom they have chosen."""
+
+import msgspec
+
+from veneer.call import Call
+from veneer.catalog.needs import needs_of
+from veneer.errors import Error
+from veneer.facts import OwnKeys
+from veneer.quotas.estimate import CHARACTERS
+from veneer.routing.choice import choose
+from veneer.routing.observations import Observations
+from veneer.routing.plan import Ask, Offer, Plan, Unfit
+from veneer.routing.preferences import Preferences
+from veneer.routing.prefix import Prefix
+from veneer.upstream._refusals import unfit, unknown
+from veneer.upstream._roster import Roster
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A call that names a model, its body, and what its client says of routing."""
+
+    call: Call
+    body: bytes
+    preferences: Preferences
+    own_keys: OwnKeys | None
+    tries: int
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models of the catalog that may answer."""
+        return self.preferences.models or (self.call.model or "",)
+
+    def of(self, offers: tuple[Offer, ...], observations: Observations) -> Ask:
+        """Return what is asked of these offers; what none of them goes by is not looked for."""
+        call = self.call
+        # The body of an upload is not read.
+        needed = self.body and any(offer.capabilities is not None for offer in offers)
+        unknown = self.body and any(offer.unknown_parameters for offer in offers)
+        return Ask(
+            models=self.models,
+            preferences=self.preferences,
+            input_tokens=call.input_bytes // CHARACTERS,
+            output_tokens=observations.expected_output(self.models[0], call.output_cap),
+            output_cap=call.output_cap,
+            needs=needs_of(call, self.body) if needed else frozenset(),
+            parameters=frozenset(_members(self.body)) if unknown else frozenset(),
+            own_keys=frozenset() if self.own_keys is None else frozenset(self.own_keys.keys),
+            tries=self.tries,
+        )
+
+
+def planned(asked: Asked, roster: Roster, prefix: Prefix, draw: float) -> Plan | Error:
+    """Return who is asked for a call, or the error that it gets where nobody can be."""
+    offers = roster.offers(asked.models)
+    if not offers:
+        return unknown(asked.models)
+    readings = roster.readings(offers, prefix)
+    found = choose(asked.of(offers, roster.observations), offers, readings, draw)
+    if isinstance(found, Unfit):
+        return unfit(found, limited=roster.are_limited(offers))
+    return found

@@ -1,0 +1,113 @@
+"""The roster of a router: its targets by their names, what they offer and how they do."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from starlette.types import ASGIApp
+
+from veneer.dialects.routing import STRATEGY
+from veneer.operations import Operation
+from veneer.routing.affinity import Affinity
+from veneer.routing.observations import Observations
+from veneer.routing.plan import Offer, Plan, Reading, Step
+from veneer.routing.prefix import Prefix
+from veneer.routing.target import Target
+from veneer.upstream._standing import MINUTE, Standing
+
+# Lists of models whose offers are remembered: what clients name is theirs, and may be anything.
+MAX_REMEMBERED = 1024
+
+NO_PREFIX = Prefix()
+
+
+class Roster:
+    """What a router knows of its targets.
+
+    `clock` gives seconds, `wall` those since the epoch, by which prices change. Raises ValueError
+    for no targets, two of one name, and weights that are all 0.
+    """
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        *,
+        affinity: bool,
+        clock: Callable[[], float],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        if not targets:
+            raise ValueError("A router needs a target at least.")
+        names = [target.name for target in targets]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"Two targets are called {name!r}: give them names of their own.")
+        if not any(target.weight for target in targets):
+            raise ValueError("The weights of all targets are 0: give one of them another.")
+        self.targets = tuple(targets)
+        self.observations = Observations(clock)
+        self.affinity = Affinity(clock=clock) if affinity else None
+        self._wall = wall
+        self._apps: dict[str, ASGIApp] = {target.name: target.app for target in targets}
+        self._standings = {target.name: Standing(target, clock) for target in targets}
+        self._offers = lru_cache(MAX_REMEMBERED)(self._find)
+
+    def app(self, name: str) -> ASGIApp:
+        """Return the app of a target."""
+        return self._apps[name]
+
+    def standing(self, name: str) -> Standing:
+        """Return how a target stands."""
+        return self._standings[name]
+
+    def offers(self, models: tuple[str, ...]) -> tuple[Offer, ...]:
+        """Return all that is offered of these models of the catalog."""
+        return self._offers(models, self._wall() // MINUTE)
+
+    def readings(self, offers: Sequence[Offer], prefix: Prefix) -> list[Reading]:
+        """Return how each offer does, for a call with this prefix."""
+        found = []
+        for offer in offers:
+            standing = self._standings[offer.target]
+            found.append(
+                self.observations.reading(
+                    offer,
+                    outstanding=standing.outstanding,
+                    full=standing.is_full,
+                    resting=standing.resting(offer.name),
+                    probing=standing.is_probing,
+                    warm=self._warm(offer, prefix),
+                )
+            )
+        return found
+
+    def are_limited(self, offers: Sequence[Offer]) -> bool:
+        """Whether all of these rest because they were asked too much."""
+        return all(self._standings[each.target].is_limited(each.name) for each in offers)
+
+    def prefix(self, body: bytes) -> Prefix:
+        """Return what of a call's body targets may have cached."""
+        return NO_PREFIX if self.affinity is None else self.affinity.prefix(body)
+
+    def unplanned(self, operation: Operation) -> Plan:
+        """Return the plan of what names no model: the targets in their order.
+
+        What is stored was so by the first of them, and is nowhere else.
+        """
+        targets = self.targets if operation.default else self.targets[:1]
+        steps = (Step(offer=Offer(target=each.name, model="", name="")) for each in targets)
+        return Plan(steps=tuple(steps), strategy=STRATEGY)
+
+    def _warm(self, offer: Offer, prefix: Prefix) -> int:
+        if self.affinity is None or not prefix.blocks:
+            return 0
+        return self.affinity.warm(prefix, member_of(offer))
+
+    def _find(self, models: tuple[str, ...], minute: float) -> tuple[Offer, ...]:
+        at = minute * MINUTE
+        return tuple(offer for target in self.targets for offer in target.offers(models, at=at))
+
+
+def member_of(offer: Offer) -> str:
+    """Return the name of whoever caches what an offer is asked."""
+    return f"{offer.target} {offer.name}"
