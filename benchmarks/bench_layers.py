@@ -59,6 +59,8 @@ LAYERS = (
     RelayMiddleware,
 )
 KEY = "sk-benchmark"
+# The model that is asked for, and answers.
+NAME = "small-model"
 ME = Principal(id="me", scopes=frozenset({"write"}))
 OPTIONS: Mapping[type, Mapping[str, Any]] = MappingProxyType(
     {AuthMiddleware: {"verifier": StaticKeys([(digest_of(KEY), ME)])}}
@@ -78,25 +80,26 @@ EVENTS = [event(index) for index in range(MANY)]
 
 
 class Model:
-    """A bare app: reads its request, answers with a completion or, at `/stream/N`, with events."""
+    """A bare app: reads its request, answers with a completion or with so many events.
 
-    def __init__(self, events: int | None = None) -> None:
-        self._events = events
+    `name` is the name of the model that it says.
+    """
+
+    def __init__(self, events: int | None = None, *, name: str = NAME) -> None:
+        bodies = [COMPLETION] if events is None else [*EVENTS[:events], END]
+        *self._parts, self._last = [body.replace(NAME.encode(), name.encode()) for body in bodies]
+        self._kind = b"application/json" if events is None else b"text/event-stream"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         await receive()
-        kind = b"application/json" if self._events is None else b"text/event-stream"
-        start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]}
-        await send(start)
-        if self._events is None:
-            await send({"type": "http.response.body", "body": COMPLETION})
-            return
-        for part in EVENTS[: self._events]:
+        headers = [(b"content-type", self._kind)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for part in self._parts:
             await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": END})
+        await send({"type": "http.response.body", "body": self._last})
 
 
 def scope_of(body: bytes) -> Scope:

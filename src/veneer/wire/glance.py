@@ -7,6 +7,8 @@ import re
 
 Span = tuple[int, int]
 
+# A quote that no backslash stands before begins a string if letters follow, and a string with a
+# colon is a name.
 _STRING = re.compile(rb'[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")').match
 _BACKSLASH = ord("\\")
 
@@ -25,24 +27,16 @@ def in_front(data: bytes, name: bytes) -> Span | None:
     """Return the same, if only flat members stand before it; it is the first of its name then."""
     # Where there is no bracket, the brace that ends the object is left out, which is no loss.
     at = data.find(name, 1, data.find(b"[", 1))
-    if at < 0 or data.find(b"{", 1, at) >= 0:
+    if at < 0 or data.find(b"{", 1, at) >= 0 or data[at - 1] == _BACKSLASH:
         return None
-    return _string_of(data, name, at)
+    found = _STRING(data, at + len(name))
+    return None if found is None else found.span(1)
 
 
 def behind(data: bytes, name: bytes) -> Span | None:
     """Return the same, if only flat members stand behind it."""
     at = data.find(name, max(data.rfind(b"]"), 1))
-    if at < 0 or data.find(b"}", at) != data.rfind(b"}"):
+    if at < 0 or data.find(b"}", at) != data.rfind(b"}") or data[at - 1] == _BACKSLASH:
         return None
-    return _string_of(data, name, at)
-
-
-def _string_of(data: bytes, name: bytes, at: int) -> Span | None:
-    """Return where the string stands whose name may stand here.
-
-    A quote that no backslash stands before begins a string if letters follow, and a string with a
-    colon is a name.
-    """
-    found = None if data[at - 1] == _BACKSLASH else _STRING(data, at + len(name))
+    found = _STRING(data, at + len(name))
     return None if found is None else found.span(1)
