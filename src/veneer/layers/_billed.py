@@ -9,6 +9,7 @@ from veneer import facts
 from veneer.facts import Answered, Cost, Relayed, Route
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
+from veneer.layers._rows import rows_of_tries
 from veneer.layers._slip import Slip
 from veneer.layers._till import Held, Till
 from veneer.ledger.entry import Settlement
@@ -113,7 +114,12 @@ class Billed:
             first_event=self._first,
             hold=None if self._held.written else hold,
         )
-        await self._till.settle(self._held, settlement)
+        tries = [*rows_of_tries(route, hold, settlement.at)]
+        try:
+            await self._till.settle(self._held, settlement)
+        finally:
+            for row in tries:
+                await self._till.note(row)
 
     def _stamped(self, start: Message) -> Message:
         """Tell what the call cost, and how its budgets stand."""

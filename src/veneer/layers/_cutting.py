@@ -13,8 +13,8 @@ from veneer.call import Call
 from veneer.dialects import Kind
 from veneer.errors import BrokenResponseError, Error
 from veneer.facts import Relayed, Usage
+from veneer.layers._bill import Bill
 from veneer.layers._reckoning import Reckoning, usage_of
-from veneer.layers._tariff import Bill
 from veneer.quotas.estimate import Estimate
 from veneer.quotas.settlement import told
 from veneer.wire import sse

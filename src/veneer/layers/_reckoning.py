@@ -10,8 +10,8 @@ from veneer.call import Call
 from veneer.client import Client
 from veneer.edits import Edits
 from veneer.facts import Answered, Cost, Relayed, Route, Unreached, Usage
+from veneer.layers._bill import Bill
 from veneer.layers._hosted import CHAT
-from veneer.layers._tariff import Bill
 from veneer.ledger.entry import State
 from veneer.quotas.estimate import ESTIMATED, Estimate
 from veneer.quotas.settlement import failed, streamed, told, untold
@@ -33,18 +33,38 @@ class Reckoning:
     did not get.
     """
 
-    __slots__ = ("_bill", "_call", "_cut", "_edits", "_known", "_reckoned", "_scope")
+    __slots__ = (
+        "_call",
+        "_cut",
+        "_edits",
+        "_held",
+        "_known",
+        "_reckoned",
+        "_route",
+        "_scope",
+        "_served",
+    )
 
     def __init__(self, scope: Scope, call: Call, bill: Bill, edits: Edits) -> None:
         self._scope = scope
         self._known = scope[facts.SCOPE_KEY]
         self._call = call
-        self._bill = bill
+        self._held = self._served = bill
+        self._route: Route | None = None
         self._edits = edits
         # By what usage of the upstream's the cost was worked out last; the same costs the same.
         self._reckoned: tuple[Usage | None, Cost, Usage] | None = None
         # What a stream came to that was cut.
         self._cut: tuple[Cost, Usage] | None = None
+
+    @property
+    def _bill(self) -> Bill:
+        """What the call is paid by: the dearest, until it is known who answers it."""
+        route = self._known.get(Route)
+        if route is not self._route:
+            self._route = route
+            self._served = self._held if route is None else self._held.served_by(route)
+        return self._served
 
     def state(self, status: int | None, *, ended: bool) -> State:
         """Return how a call ended with this status, None for no answer; `ended` is for its body."""

@@ -115,7 +115,17 @@ class Till:
             )
         if self._spool is not None and (self._away or not held.written):
             await self._spool.append(msgspec.structs.replace(settlement, hold=held.hold))
-            return
+        else:
+            await self._write(settlement)
+
+    async def note(self, row: Settlement) -> None:
+        """Write a row that nothing was held for, and which has its `hold`; as `settle` does."""
+        if self._spool is not None and self._away:
+            await self._spool.append(row)
+        else:
+            await self._write(row)
+
+    async def _write(self, settlement: Settlement) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._ledger.settle(settlement)

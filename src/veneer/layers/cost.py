@@ -27,16 +27,18 @@ from veneer.client import Client
 from veneer.dialects import OPENAI, Dialect
 from veneer.edits import Edits, edits_of
 from veneer.errors import Error
-from veneer.facts import Cost, Principal, RequestId, Usage
+from veneer.facts import Cost, Usage
 from veneer.layer import Layer
+from veneer.layers._bill import Bill
 from veneer.layers._billed import Billed
 from veneer.layers._cutting import Cutting, cutting_of
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
+from veneer.layers._rows import hold_of
 from veneer.layers._slip import Slip
-from veneer.layers._tariff import PRICED, Bill, Tariff
-from veneer.layers._till import MAX_SPOOL, Held, OnFailure, Till, call_id
-from veneer.ledger.entry import Exhausted, Hold
+from veneer.layers._tariff import PRICED, Tariff
+from veneer.layers._till import MAX_SPOOL, Held, OnFailure, Till
+from veneer.ledger.entry import Exhausted
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.memory import MemoryLedger
 from veneer.operations import Endpoint, endpoint_of
@@ -52,9 +54,17 @@ class CostMiddleware(Layer):
 
     Chat, completions, responses, embeddings, images and audio are charged; all else passes. Where
     the model is not read, as in uploads, or not named, the operation's name is looked up among the
-    `prices`. A model without a price is refused, or free: `unpriced`. What is held is the most that
-    a call can cost, times `factor`: its input is bounded by its bytes, its output by its cap, or
-    `default_output` where it names none; `estimator` stands in for that.
+    `prices`. A model without a price is refused, or free: `unpriced`.
+
+    `providers` are the targets of a router that may have prices of their own, as `target/model`:
+    then, and where several models may answer, the dearest is held, and who answers is paid. Calls
+    that are made with the caller's own key are `free`, and only noted, or `charge`d: `own_keys`.
+    Tries that failed, and that a target says it bills, are noted as rows of their own, which cost
+    the caller nothing.
+
+    What is held is the most that a call can cost, times `factor`: its input is bounded by its
+    bytes, its output by its cap, or `default_output` where it names none; `estimator` stands in for
+    that.
 
     `ledger` is this process's memory, if none is given. While it is away, `on_failure` decides:
     `closed` answers 503, `open` makes calls without a hold, outside all budgets, and writes their
@@ -89,6 +99,8 @@ class CostMiddleware(Layer):
         budgets: Sequence[BudgetPolicy] = (),
         credits: Credits | None = None,  # noqa: A002 - the option's name
         unpriced: Literal["refuse", "free"] = "refuse",
+        own_keys: Literal["free", "charge"] = "free",
+        providers: Sequence[str] = (),
         factor: str = "1",
         default_output: int = 1024,
         receipts: bool = True,
@@ -111,6 +123,8 @@ class CostMiddleware(Layer):
             default_output=default_output,
             factor=factor,
             unpriced=unpriced,
+            own_keys=own_keys,
+            providers=providers,
         )
         if overrun not in ("charge", "cut"):
             raise ValueError(f"overrun is {overrun!r}: say 'charge' or 'cut'.")
@@ -149,8 +163,10 @@ class CostMiddleware(Layer):
         if bill is None:
             await NOT_PRICED(scope, receive, send)
             return
+        accounts = self._accounts.accounts_for(scope, bill.at)
+        hold = hold_of(scope, call, amount=bill.amount, accounts=accounts, at=bill.at)
         try:
-            held = await self._till.hold(self._hold(scope, call, bill))
+            held = await self._till.hold(hold)
         except LedgerUnavailableError:
             await UNAVAILABLE(scope, receive, send)
             return
@@ -197,24 +213,6 @@ class CostMiddleware(Layer):
             slip=slip,
             notice=self._notice(scope, held),
             clock=self._clock,
-        )
-
-    def _hold(self, scope: Scope, call: Call, bill: Bill) -> Hold:
-        known = scope[facts.SCOPE_KEY]
-        request, principal = known.get(RequestId), known.get(Principal)
-        return Hold(
-            call=call_id(),
-            amount=bill.amount,
-            accounts=self._accounts.accounts_for(scope, bill.at),
-            at=bill.at,
-            request_id=None if request is None else request.value,
-            key=None if principal is None else principal.id,
-            team=None if principal is None else principal.team,
-            user=None if principal is None else principal.user,
-            tags=() if principal is None else tuple(principal.tags),
-            operation=call.operation.name,
-            model=call.model,
-            stream=call.stream,
         )
 
     def _notice(self, scope: Scope, held: Held) -> Notice | None:

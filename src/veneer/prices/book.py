@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import msgspec
 
+from veneer.catalog.catalog import stands_for_many
 from veneer.prices.price import Price, dearest
 
 # Models whose prices are remembered, each under a name that a client gave.
@@ -40,7 +41,8 @@ class PriceBook:
     by case. Several entries of one name differ in `since` or in `above`: the latest that holds at
     the time counts, and of these the one for the longest prompt. Where no entry of a name holds
     yet, the next pattern that matches counts. An entry of None ends the search: the model has no
-    price. What is not found here is looked for in the book `otherwise`.
+    price. What is not found here is looked for in the book `otherwise`. What a model costs at one
+    target is said of `target/model`: see `name_at`.
 
     `version` is what receipts call these prices; left out, it is made from them, so that it changes
     when they do. Raises ValueError for two entries that hold at the same time, and for one of long
@@ -70,7 +72,13 @@ class PriceBook:
         self._patterns = [
             (re.compile(translate(name)) if isinstance(name, str) else name, eras)
             for name, eras in found.items()
-            if not isinstance(name, str) or any(letter in name for letter in "*?[")
+            if not isinstance(name, str) or stands_for_many(name)
+        ]
+        # Patterns that may be about one target.
+        self._begins = [
+            (name, re.compile(translate(name)))
+            for name in found
+            if isinstance(name, str) and "/" in name and stands_for_many(name)
         ]
         self._of = lru_cache(MAX_REMEMBERED)(self._find)
 
@@ -93,6 +101,22 @@ class PriceBook:
         return model in self._exact or (
             self._otherwise is not None and self._otherwise.names(model)
         )
+
+    def name_at(self, target: str, model: str) -> str:
+        """Return the name that a model at a target has its price by.
+
+        That is `target/model` if there is an entry of it, or one of a pattern that begins with
+        `target/`; else the model's own.
+        """
+        name = f"{target}/{model}"
+        return name if self._is_at(f"{target}/", name) else model
+
+    def _is_at(self, prefix: str, name: str) -> bool:
+        if name in self._exact or any(
+            begin.startswith(prefix) and pattern.match(name) for begin, pattern in self._begins
+        ):
+            return True
+        return self._otherwise is not None and self._otherwise._is_at(prefix, name)  # noqa: SLF001 - as below
 
     def dearest(self, model: str, *, at: float) -> Price | None:
         """Return the most that anything of a model can cost, whatever the prompt and the tier.
