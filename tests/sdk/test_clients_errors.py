@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -97,6 +98,23 @@ async def test_it_is_one_for_the_asynchronous_client(broken: str) -> None:
         with pytest.raises(openai.APIError) as caught:
             [chunk async for chunk in stream]
         mapped = map_openai_error(caught.value)
+        assert type(mapped) is sdk.UpstreamError
+        found = client.last_call()
+        assert found is not None
+        assert found.request_id == mapped.request_id
+
+
+def test_a_broken_stream_of_the_responses_api_ends_with_an_event_that_is_mapped(
+    broken: str,
+) -> None:
+    """OpenAI's client gives the event to its user, and raises nothing."""
+    with OpenAI(base_url=broken, api_key="x", max_retries=0) as client:
+        stream = client.responses.create(model=CHAT, input="Hello!", stream=True)
+        with pytest.raises((openai.APIConnectionError, httpx.TransportError)) as caught:
+            for event in stream:
+                last = event
+        assert type(map_openai_error(caught.value)) is sdk.APIConnectionError
+        mapped = map_openai_error(last)
         assert type(mapped) is sdk.UpstreamError
         found = client.last_call()
         assert found is not None

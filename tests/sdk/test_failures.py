@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import httpx2
 import msgspec
 import openai
@@ -139,6 +140,11 @@ def test_no_answer_is_a_connection_error_and_a_late_one_a_timeout() -> None:
     assert (type(lost), lost.status) == (sdk.APIConnectionError, None)
     assert (type(late), late.status) == (sdk.APITimeoutError, None)
     assert late.message == "Request timed out."
+
+
+def test_so_is_what_breaks_off_under_an_older_client() -> None:
+    assert type(map_openai_error(httpx.ReadError("cut"))) is sdk.APIConnectionError
+    assert type(map_openai_error(httpx.ReadTimeout("late"))) is sdk.APITimeoutError
 
 
 def test_events_of_the_responses_api_are_mapped() -> None:

@@ -75,6 +75,9 @@ _OF_CLASS: Mapping[str, type[VeneerAPIError]] = MappingProxyType(
     {
         "APITimeoutError": errors.APITimeoutError,
         "APIConnectionError": errors.APIConnectionError,
+        # Those of httpx come out of streams as they are, before version 3 of `openai`.
+        "TimeoutException": errors.APITimeoutError,
+        "TransportError": errors.APIConnectionError,
     }
 )
 
