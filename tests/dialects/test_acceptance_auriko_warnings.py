@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import auriko
 import httpx
 import pytest
+from auriko.errors import BadRequestError
 
 from tests.dialects.auriko_calls import DIALECT, client_of
 from tests.dialects.served import CHAT, SAYS_HELLO, Served, served
@@ -87,7 +87,7 @@ def test_a_tool_is_no_longer_required(client: Any) -> None:
 
 
 def test_what_would_change_the_answer_is_refused_all_the_same(client: Any) -> None:
-    with pytest.raises(auriko.BadRequestError) as caught:
+    with pytest.raises(BadRequestError) as caught:
         client.chat.completions.create(
             model=CHAT, messages=SAYS_HELLO, response_format={"type": "json_object"}
         )
@@ -103,7 +103,7 @@ def test_by_default_only_what_a_model_does_not_know_is_left_out() -> None:
     with served(DIALECT, catalog=catalog("refuse")) as stack:
         client = client_of(stack)
         with client._httpx:
-            with pytest.raises(auriko.BadRequestError) as caught:
+            with pytest.raises(BadRequestError) as caught:
                 client.chat.completions.create(
                     model=CHAT, messages=SAYS_HELLO, reasoning_effort="low"
                 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.asgi import Exchange, Responder, http_scope, json_request
+from tests.dialects.served import listening
 from tests.layers.limits import Known
 from tests.lint import Lint
 from veneer import facts
@@ -20,6 +21,9 @@ from veneer.client import BodyTooLargeError, client_of
 from veneer.facts import Principal, Unreached
 from veneer.layer import Layer
 from veneer.layers.models import ModelsMiddleware
+from veneer.layers.relay import RelayMiddleware
+from veneer.upstream.proxy import Upstream
+from veneer.wire.multipart import FormError
 
 WHISPER = Model(id="whisper-large-v3", kind="transcription", aliases=("whisper-1",))
 CHAT = Model(id="llama-3", kind="chat")
@@ -202,7 +206,7 @@ async def test_a_second_model_is_found_behind_the_first_and_before_the_upstream_
 
 async def test_a_form_that_goes_bad_after_its_answer_has_begun_cuts_it() -> None:
     app = Streaming(answers_first=True)
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(FormError, match="twice"):
         await upload(OPEN, b"\r\n" + form(model("flux"))).run(models(app))
 
 
@@ -317,3 +321,41 @@ async def test_forms_of_the_openai_package_are_read(*, chunked: bool) -> None:
         resolved = facts.get(app.scope, Resolved)
         assert resolved is not None
         assert resolved.model is name
+
+
+@pytest.mark.parametrize("client", [False, True])
+async def test_an_upstream_never_gets_a_whole_form_with_two_models(*, client: bool) -> None:
+    got: list[bytes] = []
+    ended: list[bool] = []
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for step in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
+            return
+        more = True
+        while more:
+            message = await receive()
+            got.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        ended.append(message["type"] == "http.request")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    with listening(server) as port:
+        http = httpx.AsyncClient() if client else None
+        below = Upstream(f"http://127.0.0.1:{port}/v1", client=http, close_client=True)
+        layer = models(RelayMiddleware(below))
+        first = [OPEN, b"x" * 70_000, b"\r\n"]
+        async with contextlib.aclosing(below):
+            fine = await upload(*first, form(field("prompt", b"x"))).run(layer)
+            body = b"".join(got)
+            got.clear()
+            exchange = await upload(*first, form(model("flux"))).run(layer)
+    assert fine.status == 200
+    assert body.startswith(model(WHISPER.id))
+    assert error_of(exchange) == (400, "invalid_value", "model")
+    assert b"flux" not in b"".join(got)
+    assert ended[0] is True
+    assert True not in ended[1:]

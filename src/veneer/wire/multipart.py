@@ -47,8 +47,11 @@ _PLAIN_CHARSETS = frozenset([b"utf-8", b"us-ascii"])
 _CRLF = b"\r\n"
 
 
-class FormError(ValueError):
-    """A form that is not written as it has to be; the text is a sentence for its client."""
+class FormError(Exception):
+    """A form that is not written as it has to be; the text is a sentence for its client.
+
+    Whoever reads a body on its way may meet it: so it is none of the exceptions that say more.
+    """
 
 
 class FieldError(FormError):
