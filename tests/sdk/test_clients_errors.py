@@ -107,14 +107,14 @@ async def test_it_is_one_for_the_asynchronous_client(broken: str) -> None:
 def test_a_broken_stream_of_the_responses_api_ends_with_an_event_that_is_mapped(
     broken: str,
 ) -> None:
-    """OpenAI's client gives the event to its user, and raises nothing."""
+    """OpenAI's client gives the event to its user, and raises for the cut only."""
+    seen: list[object] = []
     with OpenAI(base_url=broken, api_key="x", max_retries=0) as client:
         stream = client.responses.create(model=CHAT, input="Hello!", stream=True)
         with pytest.raises((openai.APIConnectionError, httpx.TransportError)) as caught:
-            for event in stream:
-                last = event
+            seen.extend(stream)
         assert type(map_openai_error(caught.value)) is sdk.APIConnectionError
-        mapped = map_openai_error(last)
+        mapped = map_openai_error(seen[-1])
         assert type(mapped) is sdk.UpstreamError
         found = client.last_call()
         assert found is not None
