@@ -482,6 +482,17 @@ async def test_a_replica_that_is_no_longer_listed_ends_its_calls_and_is_closed()
             assert (fleet.outstanding, fleet._replicas.leaving) == (0, 0)
 
 
+async def test_closing_a_fleet_waits_until_those_that_left_are_closed() -> None:
+    async with served(Replica(), Replica()) as (_, urls):
+        fleet = Fleet(urls)
+        assert await asked(fleet, 2) == [200] * 2
+        left = next(iter(fleet._replicas))
+        fleet._replicas.set([Place(urls[1])])
+        assert _sockets(left.app) == 1
+        await fleet.aclose()
+        assert _sockets(left.app) == 0
+
+
 async def test_a_replica_that_comes_back_before_it_has_left_keeps_its_calls() -> None:
     replica, other = Replica(), Replica()
     replica.gate.clear()
