@@ -1,6 +1,6 @@
 """The report: `README.md`, made of what stands in `results/`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,9 +21,10 @@ This page is made by `run.py` from the raw figures in `results/`; do not edit it
     python benchmarks/run.py --report      # this page alone
 
 Every benchmark answers one question, which its file states. Figures are medians, with the least and
-the greatest of the rounds behind them. One machine on one day: what counts are the ratios, which
-are medians of the ratios of each round, the cases taking turns. A sample that other processes
-disturbed was taken again; how much of a core they took in the end stands below each table.
+the greatest of the rounds behind them. One machine on one day, but where a table says otherwise:
+what counts are the ratios, which are medians of the ratios of each round, the cases taking turns. A
+sample that other processes disturbed was taken again; how much of a core they took in the end
+stands below each table.
 """
 
 
@@ -41,7 +42,7 @@ def write(results: Path, names: Iterable[str], readme: Path) -> None:
         table(["", ""], [[name, value] for name, value in machine.items()]),
         "## Bars\n",
         bars(bar for result in found for bar in result.bars),
-        *[section(result) for result in found],
+        *[section(result, machine) for result in found],
     ]
     readme.write_text("\n".join(parts).rstrip() + "\n")
 
@@ -57,8 +58,8 @@ def bars(found: Iterable[Bar]) -> str:
     )
 
 
-def section(result: Result) -> str:
-    """Return the part of the page that answers one question."""
+def section(result: Result, machine: Mapping[str, str]) -> str:
+    """Return the part of the page that answers one question; `machine` is the page's."""
     lines = [f"## {result.question}\n", f"{result.how}\n"]
     if result.samples:
         headers = [""]
@@ -75,6 +76,10 @@ def section(result: Result) -> str:
     settings = ", ".join(f"{name} {value:,g}" for name, value in result.settings.items())
     lines.append(f"Settings: {settings}.\n")
     lines += [f"Skipped: {reason}.\n" for reason in result.skipped]
+    other = {name: value for name, value in result.machine.items() if machine.get(name) != value}
+    if other:
+        told = ", ".join(f"{name} {value}" for name, value in other.items())
+        lines.append(f"Measured apart from the others: {told}.\n")
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from statistics import median
 
 import msgspec
 
+from rig import machine
 from rig.calm import calm
 from rig.processes import exit_on_sigterm, raise_open_files
 
@@ -56,7 +57,7 @@ class Bar(msgspec.Struct):
 class Result(msgspec.Struct, kw_only=True):
     """One benchmark's answer to its question, which `doc`, its docstring, states.
 
-    `labels` say in words what the cases are.
+    `labels` say in words what the cases are, `machine` what it was measured on.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Result(msgspec.Struct, kw_only=True):
     skipped: list[str] = []
     samples: Samples = {}
     bars: list[Bar] = []
+    machine: dict[str, str] = {}
 
     @property
     def question(self) -> str:
@@ -120,6 +122,7 @@ def main(measure: Callable[..., Result], *, rounds: int, **defaults: float) -> i
     exit_on_sigterm()
     raise_open_files()
     result = measure(**given)
+    result.machine = machine.describe()
     for reason in result.skipped:
         print(f"skipped: {reason}", file=sys.stderr)
     for case, metrics in result.samples.items():
