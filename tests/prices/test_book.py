@@ -179,3 +179,27 @@ def test_a_book_knows_whom_it_names() -> None:
     book = PriceBook([("a", Price(input=1)), ("c*", Price(input=1)), ("d", None)], otherwise=older)
     assert [name for name in "abcde" if book.names(name)] == ["a", "b", "d"]
     assert book.names("c*")
+
+
+def test_a_target_may_have_its_own_price_of_a_model() -> None:
+    price = Price(input=1)
+    below = PriceBook([("south/old", price)])
+    book = PriceBook(
+        [
+            ("east/small", price),
+            ("west/*", price),
+            ("*", price),
+            ("*/small", price),
+            (re.compile(".*small"), price),
+            ("north/gone", None),
+        ],
+        otherwise=below,
+    )
+    assert book.name_at("east", "small") == "east/small"
+    assert book.name_at("west", "any") == "west/any"
+    assert book.name_at("south", "old") == "south/old"
+    assert book.name_at("north", "gone") == "north/gone"
+    # What holds for all models is no word of a target.
+    assert book.name_at("north", "small") == "small"
+    assert book.name_at("east", "big") == "big"
+    assert book.name_at("eas", "t/small") == "t/small"
