@@ -66,3 +66,55 @@ async def test_an_operator_may_let_an_upstream_say_who_one_is() -> None:
     async with stack.lifespan():
         answer = await Exchange(http_scope("GET", "/v1/me", [key])).run(stack)
     assert answer.body == b"theirs"
+
+
+PRICING, ESTIMATE, DIRECTORY = "/v1/pricing", "/v1/embeddings/estimate", "/v1/directory/models"
+
+
+async def read(path: str, dialect: Any, **tables: Any) -> Exchange:
+    """Ask for a list, without a key."""
+    document = {"dialect": dialect, "log": {"enabled": False}, **tables}
+    stack = build(parse(document), Responder(b"theirs"))
+    async with stack.lifespan():
+        return await Exchange(http_scope("GET", path), [b""]).run(stack)
+
+
+MODELS: Any = {"models": [{"id": "m", "kind": "embedding"}]}
+
+
+async def test_a_dialect_brings_operations_of_its_own() -> None:
+    aurous, auriko, openai = ({"name": name} for name in ("aurous", "auriko", "openai"))
+    assert (await read(PRICING, aurous, catalog=MODELS)).json()["data"] == []
+    assert (await read(PRICING, auriko, catalog=MODELS)).status == 404
+    assert (await read(DIRECTORY, auriko, catalog=MODELS)).json()["models"].keys() == {"m"}
+    assert (await read(DIRECTORY, aurous, catalog=MODELS)).status == 404
+    assert (await read(PRICING, openai, catalog=MODELS)).status == 404
+    assert (await ask(ESTIMATE)).status == 400
+    assert (await ask(ESTIMATE, "openai")).status == 404
+
+
+@pytest.mark.parametrize("deny", [["pricing"], ["pricing", "embeddings.estimate"]])
+async def test_what_a_dialect_brings_may_be_denied(deny: list[str]) -> None:
+    denied = {"deny": deny}
+    found = await read(PRICING, {"name": "aurous"}, catalog=MODELS, operations=denied)
+    assert found.json()["error"]["code"] == "operation_not_served"
+    assert (await ask(ESTIMATE, operations=denied)).status == (404 if len(deny) > 1 else 400)
+
+
+async def test_a_family_of_lists_may_be_denied() -> None:
+    denied = {"deny": ["registry"]}
+    for path, status in ((DIRECTORY, 200), ("/v1/registry/models", 404)):
+        found = await read(path, {"name": "auriko"}, catalog=MODELS, operations=denied)
+        assert found.status == status
+
+
+@pytest.mark.parametrize(
+    ("dialect", "sentence"),
+    [
+        ({"name": "openai", "team_versions": {}}, r"team_versions is set, which only 'aurous' has"),
+        ({"name": "aurous", "team_versions": {"a": "1999-01-01"}}, r"\[dialect\] The team 'a' has"),
+    ],
+)
+def test_versions_of_teams_that_cannot_be_are_refused(dialect: Any, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        build(parse({"dialect": dialect}), Responder())

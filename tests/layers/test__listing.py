@@ -79,6 +79,8 @@ PRICES = PriceBook(
     [
         ("llama-3", Price(input=125 * DOLLAR // 1000, output=DOLLAR)),
         ("fast/llama-3", Price(input=DOLLAR, output=2 * DOLLAR)),
+        # A pattern is no price of a provider's.
+        ("*llama-3", Price(input=9 * DOLLAR, output=9 * DOLLAR)),
         ("vectors", Price(input=DOLLAR, input_image=2 * DOLLAR)),
     ]
 )

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from tests.asgi import Exchange, Responder, http_scope, json_request
 from tests.lint import Lint
-from veneer.catalog.model import Model
+from veneer.catalog.model import Model, Provider
 from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.aurous import aurous
 from veneer.embeddings.inputs import MAX_COMMAS, Caps
@@ -34,12 +34,15 @@ MODELS = (
     Model(id="chat", kind="chat"),
     Model(id="unpriced", kind="embedding"),
     Model(id="images", kind="embedding"),
+    Model(id="offered", kind="embedding", providers=(Provider("cheap"), Provider("dear"))),
 )
 PRICES = PriceBook(
     [
         ("alone", Price(input=100 * DOLLAR, input_image=200 * DOLLAR, request=DOLLAR)),
         ("batches", Price(input=100 * DOLLAR)),
         ("images", Price(image=DOLLAR)),
+        ("cheap/offered", Price(input=100 * DOLLAR)),
+        ("dear/offered", Price(input=300 * DOLLAR)),
     ]
 )
 IMAGE = {"type": "image_url", "image_url": {"url": "http://x"}}
@@ -75,6 +78,12 @@ async def test_an_estimate_is_a_receipt_before_the_call() -> None:
     }
     assert app.scopes == []
     assert dict(exchange.headers)[b"cache-control"] == b"no-store"
+
+
+async def test_the_dearest_of_those_who_serve_a_model_counts() -> None:
+    document = (await asked("abcd" * 10, "offered").run(layer(Responder()))).json()
+    assert document["credits_estimated"] == 0.3
+    assert document["breakdown"]["model"] == "offered"
 
 
 async def test_credits_are_worth_what_they_are() -> None:

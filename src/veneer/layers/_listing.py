@@ -19,7 +19,6 @@ from veneer.facts import Principal
 from veneer.operations import Endpoint
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
-from veneer.prices.price import Price
 
 PREFIX = b"models/"
 MODELS = "models"
@@ -93,15 +92,16 @@ class Listing:
         )
 
     def _listed(self, name: str, model: Model) -> Listed:
-        price = self._price(model.id)
+        prices = self._prices
+        if prices is None:
+            return Listed(name, model, None, tuple(map(Offer, model.providers)))
+        at = self._clock()
+        price = prices.price(model.id, at=at)
         offers = tuple(
-            Offer(provider, self._price(f"{provider.name}/{model.id}") or price)
+            Offer(provider, prices.price(prices.name_at(provider.name, model.id), at=at) or price)
             for provider in model.providers
         )
         return Listed(name, model, price, offers)
-
-    def _price(self, name: str) -> Price | None:
-        return None if self._prices is None else self._prices.price(name, at=self._clock())
 
 
 def unknown(name: str) -> Error:

@@ -7,7 +7,7 @@ estimate is a request and nothing else, and the app below never hears of it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,7 +16,7 @@ from veneer import facts
 from veneer.answers import send_document
 from veneer.budgets.refusal import NOT_PRICED
 from veneer.call import Call, read_call
-from veneer.catalog.model import Resolved
+from veneer.catalog.model import Provider, Resolved
 from veneer.client import client_of
 from veneer.dialects import OPENAI, Dialect, Kind
 from veneer.dialects.dialect import ESTIMATE
@@ -45,6 +45,7 @@ ODD = Error(
 class EstimateMiddleware(Layer):
     """Answers what embeddings would cost at `prices`; without these they cost nothing.
 
+    A model that has several providers is taken at the dearest price that one of them has for it.
     `credits` and `unpriced` are those of the `CostMiddleware` below, and `batches`,
     `allow_singleton_list`, `max_items` and `caps` those of the `EmbeddingsMiddleware`, so that what
     it would refuse is refused here. `media` says what images are taken to cost, in tokens. `clock`
@@ -105,14 +106,14 @@ class EstimateMiddleware(Layer):
         if call.model is None:
             return NO_MODEL
         resolved = facts.get(scope, Resolved)
-        body = client_of(scope, receive).kept
-        plan = self._planning.plan(None if resolved is None else resolved.model, body)
+        model = None if resolved is None else resolved.model
+        plan = self._planning.plan(model, client_of(scope, receive).kept)
         if isinstance(plan, Error):
             return plan
         tokens = self._tokens(plan.given)
         if isinstance(tokens, Error):
             return tokens
-        cost = self._cost(call.model, tokens)
+        cost = self._cost(call.model, () if model is None else model.providers, tokens)
         if cost is None:
             return NOT_PRICED
         return Estimated(text=tokens.text, image=tokens.image, video=tokens.video, cost=cost)
@@ -127,14 +128,21 @@ class EstimateMiddleware(Layer):
         except ValueError:
             return ODD
 
-    def _cost(self, model: str, tokens: Tokens) -> Cost | None:
+    def _cost(self, model: str, providers: Iterable[Provider], tokens: Tokens) -> Cost | None:
         """Return the cost of an input; None where the model has no price, and is not free."""
-        if self._prices is None:
+        prices = self._prices
+        if prices is None:
             return Cost(model=model)
-        price = self._prices.price(model, at=self._clock(), input_tokens=tokens.total)
-        if price is None or not (price.has_tokens or price.request is not None):
-            return Cost(model=model) if self._free else None
         usage = Usage(
             input_tokens=tokens.total, total_tokens=tokens.total, input_image_tokens=tokens.image
         )
-        return cost_of(usage, price, model=model, version=self._prices.version)
+        names = dict.fromkeys([model, *(prices.name_at(each.name, model) for each in providers)])
+        at = self._clock()
+        found = [
+            cost_of(usage, price, model=model, version=prices.version)
+            for name in names
+            if (price := prices.price(name, at=at, input_tokens=tokens.total)) is not None
+            and (price.has_tokens or price.request is not None)
+        ]
+        free = Cost(model=model) if self._free else None
+        return max(found, key=lambda cost: cost.total, default=free)
