@@ -18,7 +18,7 @@ from tests.cli.programs import Connection, Program, get, program
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Program]:
     """Run the demo for the tests of this module."""
-    with program("demo", "--port", "0") as running:
+    with program("demo", "--port", "0", "--prompt-cache", "--prefill-tps", "1e6") as running:
         running.said("Ctrl-C")
         yield running
 
@@ -45,6 +45,33 @@ def test_the_python_of_the_greeting_works(demo: Program) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=25, check=True
     )
     assert done.stdout.strip()
+
+
+def test_a_long_prompt_is_cached_the_second_time(demo: Program) -> None:
+    cached = []
+    with OpenAI(base_url=f"http://127.0.0.1:{demo.port}/v1", api_key=key_of(demo)) as client:
+        for _ in range(2):
+            answer = client.chat.completions.create(
+                model="veneer-demo-1", messages=[{"role": "user", "content": "Hello! " * 500}]
+            )
+            assert answer.usage is not None
+            assert answer.usage.prompt_tokens_details is not None
+            cached.append(answer.usage.prompt_tokens_details.cached_tokens or 0)
+    assert cached[0] == 0 < cached[1]
+
+
+@pytest.mark.parametrize("speed", ["0", "nan", "fast"])
+def test_a_speed_that_cannot_be_is_refused(speed: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "veneer", "demo", "--prefill-tps", speed],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--prefill-tps" in done.stderr
+    assert speed in done.stderr
 
 
 def test_the_report_of_the_greeting_tells_what_calls_have_cost(demo: Program) -> None:

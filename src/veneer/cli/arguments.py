@@ -1,7 +1,13 @@
 """What the commands take."""
 
 import sys
-from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import (
+    Action,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -79,6 +85,22 @@ def _add_demo(demo: ArgumentParser) -> None:
     demo.add_argument(
         "--port", type=int, help="port to listen on (8080, or a free one where that is taken)"
     )
+    demo.add_argument(
+        "--prompt-cache", action="store_true", help="tell which tokens of prompts it read before"
+    )
+    demo.add_argument(
+        "--prefill-tps",
+        type=_tokens_per_second,
+        metavar="N",
+        help="tokens of prompts that it reads a second, those aside (no time)",
+    )
+
+
+def _tokens_per_second(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise ArgumentTypeError(f"{text} is not above 0")
+    return number
 
 
 def _add_serve(serve: ArgumentParser) -> None:

@@ -71,7 +71,12 @@ def run(given: Namespace) -> int:
 
 def _serve(config: Config, given: Namespace) -> int:
     keys, key = _first_key()
-    app = HealthMiddleware(build(config, DemoServer(event_interval=EVENT_INTERVAL), verifier=keys))
+    model = DemoServer(
+        event_interval=EVENT_INTERVAL,
+        prompt_cache=given.prompt_cache,
+        prefill_tps=given.prefill_tps,
+    )
+    app = HealthMiddleware(build(config, model, verifier=keys))
     listener = _listen(config.serve.host, given.port)
     logs.configure()
     print(

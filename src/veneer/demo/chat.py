@@ -23,6 +23,9 @@ def chat_completion(request: Request) -> Reply:
         forced=ask.choice == "named",
         legacy=body.functions is not None,
         prompt_tokens=prompt_tokens,
+        cached_tokens=request.cached(
+            prompt_tokens, body.model, body.tools, body.functions, body.messages
+        ),
     )
     if not body.stream:
         return completion.document()
@@ -30,13 +33,13 @@ def chat_completion(request: Request) -> Reply:
     return completion.events(include_usage=include_usage)
 
 
-def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, object]:
+def usage(prompt_tokens: int, completion_tokens: int, cached_tokens: int) -> dict[str, object]:
     """Return the usage object of chat completions and of completions."""
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": 0,
             "audio_tokens": 0,
@@ -55,6 +58,7 @@ class _Completion(msgspec.Struct, frozen=True, kw_only=True):
     forced: bool
     legacy: bool
     prompt_tokens: int
+    cached_tokens: int
 
     def document(self) -> dict[str, object]:
         choices = [
@@ -92,7 +96,8 @@ class _Completion(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def _usage(self) -> dict[str, object]:
-        return usage(self.prompt_tokens, sum(given.tokens for given in self.answers))
+        completion_tokens = sum(given.tokens for given in self.answers)
+        return usage(self.prompt_tokens, completion_tokens, self.cached_tokens)
 
     def _finish_reason(self, given: Answer) -> str:
         if given.cut:

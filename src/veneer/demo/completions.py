@@ -55,7 +55,11 @@ def completion(request: Request) -> Reply:
         for each in answers(Ask(text=prompt.text, limit=limit, stop=stop), number)
     ]
     written = _Completion(
-        request=request, model=body.model, answers=tuple(given), prompt_tokens=prompt_tokens
+        request=request,
+        model=body.model,
+        answers=tuple(given),
+        prompt_tokens=prompt_tokens,
+        cached_tokens=request.cached(prompt_tokens, body.model, body.prompt),
     )
     if not body.stream:
         return written.document()
@@ -70,6 +74,7 @@ class _Completion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     answers: tuple[Answer, ...]
     prompt_tokens: int
+    cached_tokens: int
 
     def document(self) -> dict[str, object]:
         choices = [
@@ -100,7 +105,8 @@ class _Completion(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def _usage(self) -> dict[str, object]:
-        return usage(self.prompt_tokens, sum(given.tokens for given in self.answers))
+        completion_tokens = sum(given.tokens for given in self.answers)
+        return usage(self.prompt_tokens, completion_tokens, self.cached_tokens)
 
 
 def _chunks(index: int, given: Answer) -> Iterator[dict[str, object]]:

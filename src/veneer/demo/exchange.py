@@ -12,6 +12,7 @@ import msgspec
 
 from .error import DemoError, from_validation
 from .models import Catalogue
+from .prompt_cache import PromptCache
 
 T = TypeVar("T")
 Reply = dict[str, object] | Iterator[bytes]
@@ -23,12 +24,20 @@ SYSTEM_FINGERPRINT: Final = "fp_veneer_demo"
 
 
 class Request:
-    """What an endpoint is given: the body, the models on offer, and the time in Unix seconds."""
+    """What an endpoint is given: the body, the models on offer, and the time in Unix seconds.
 
-    def __init__(self, body: bytes, catalogue: Catalogue, created: int) -> None:
+    `cache` is the prompt cache, if there is one. `unread` is how many tokens of the prompt were not
+    in it, once the endpoint has said what the prompt is.
+    """
+
+    def __init__(
+        self, body: bytes, catalogue: Catalogue, created: int, cache: PromptCache | None = None
+    ) -> None:
         self.body = body
         self.catalogue = catalogue
         self.created = created
+        self.unread = 0
+        self._cache = cache
         self._digest = hashlib.blake2b(body).digest()
 
     def decode(self, kind: type[T]) -> T:
@@ -42,6 +51,15 @@ class Request:
                 "We could not parse the JSON body of your request: it is not valid JSON in UTF-8, "
                 "or it nests too deeply.",
             ) from None
+
+    def cached(self, tokens: int, *prompt: object) -> int:
+        """Return how many tokens of a prompt of so many are cached; its parts are in order."""
+        cached = 0
+        if self._cache is not None:
+            text = b"".join(map(msgspec.json.encode, prompt))
+            cached = tokens * self._cache.read(text) // len(text)
+        self.unread = tokens - cached
+        return cached
 
     def identify(self, prefix: str, *place: int) -> str:
         """Return an id which depends on the body and the place alone."""

@@ -18,7 +18,13 @@ def response(request: Request) -> Reply:
     request.catalogue.require(body.model, "chat")
     ask, input_tokens = read_ask(body)
     written = _Response(
-        request=request, body=body, given=answers(ask)[0], input_tokens=input_tokens
+        request=request,
+        body=body,
+        given=answers(ask)[0],
+        input_tokens=input_tokens,
+        cached_tokens=request.cached(
+            input_tokens, body.model, body.tools, body.instructions, body.input
+        ),
     )
     return written.events() if body.stream else written.document()
 
@@ -30,6 +36,7 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True):
     body: ResponseRequest
     given: Answer
     input_tokens: int
+    cached_tokens: int
 
     def document(self) -> Json:
         """Return the response when it is over."""
@@ -93,7 +100,10 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True):
     def _usage(self) -> Json:
         return {
             "input_tokens": self.input_tokens,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "input_tokens_details": {
+                "cached_tokens": self.cached_tokens,
+                "cache_write_tokens": 0,
+            },
             "output_tokens": self.given.tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": self.input_tokens + self.given.tokens,

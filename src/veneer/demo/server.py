@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from .error import DemoError
 from .exchange import Reply, Request
 from .models import DEFAULT_MODELS, Catalogue, DemoModel
+from .prompt_cache import PromptCache
 from .routes import route
 from .stream import send_stream
 
@@ -26,20 +27,30 @@ class DemoServer:
     """A small model server that speaks like OpenAI's API and always answers alike.
 
     An ASGI application. `models` are those on offer, at least one. `event_interval` is the time
-    in seconds between the events of a stream, 0 for none. `sleep` and `clock` (seconds since
-    1970) stand in for time in tests. Raises ValueError for a setting out of range.
+    in seconds between the events of a stream, 0 for none. With `prompt_cache` it tells how many
+    tokens at the beginning of a prompt it has read before. `prefill_tps` is how many others it
+    reads a second, one prompt after the other, before it answers; None takes no time. `sleep` and
+    `clock` (seconds since 1970) stand in for time in tests. Raises ValueError for a setting out of
+    range.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting with a name and a default
         self,
         *,
         models: Iterable[DemoModel] = DEFAULT_MODELS,
         event_interval: float = 0.0,
+        prompt_cache: bool = False,
+        prefill_tps: float | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not (math.isfinite(event_interval) and event_interval >= 0):
             raise ValueError("event_interval is the seconds between two events: give 0 or more")
+        if prefill_tps is not None and not prefill_tps > 0:
+            raise ValueError("prefill_tps is the tokens read a second: give more than 0, or none")
+        self._cache = PromptCache() if prompt_cache else None
+        self._prefill_tps = prefill_tps
+        self._prefill = anyio.Lock()
         self._catalogue = Catalogue(models)
         self._event_interval = event_interval
         self._sleep = sleep
@@ -61,8 +72,9 @@ class DemoServer:
             body = await _read_body(scope, receive)
             if body is None:
                 return
-            request = Request(body, self._catalogue, int(self._clock()))
+            request = Request(body, self._catalogue, int(self._clock()), self._cache)
             reply: Reply = endpoint(request)
+            await self._read_prompt(request.unread)
         except DemoError as error:
             await _send_error(error, scope, send)
             return
@@ -81,6 +93,11 @@ class DemoServer:
                 ],
             }
             await send_stream(start, self._paced(reply), receive, send)
+
+    async def _read_prompt(self, tokens: int) -> None:
+        if self._prefill_tps is not None and tokens:
+            async with self._prefill:
+                await self._sleep(tokens / self._prefill_tps)
 
     async def _paced(self, events: Iterator[bytes]) -> AsyncGenerator[bytes]:
         # The pause is taken even if it is none, so that a long stream lets other tasks run.
