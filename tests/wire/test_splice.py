@@ -319,38 +319,3 @@ def test_an_object_of_many_members_is_not_walked(again: bytes) -> None:
     assert len(members(inner, ("",), most=12)) == 1
     with pytest.raises(ValueError, match="too many members"):
         members(inner, ("",), most=10)
-
-
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (b'{"model":"a"}', b'"a"'),
-        (b'{ "x" : 1, "model" :\n"a b" }', b'"a b"'),
-        (b'{"x":{"model":"a"}}', b'"a"'),
-        (b'{"model":"a","model":"b"}', None),
-        (b'{"object":"model","id":"a"}', None),
-        (b'{"x":"\\"model\\":\\"a\\""}', None),
-        (b'{"model":"a\\u0062"}', None),
-        (b'{"model":5}', None),
-        (b"{}", None),
-        (b"", None),
-        (b'"model":"a"', None),
-    ],
-)
-def test_a_name_that_stands_once_is_found_at_a_glance(data: bytes, expected: bytes | None) -> None:
-    span = splice.only(data, b'"model"')
-    assert (None if span is None else data[slice(*span)]) == expected
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["model", "x", "y"]) | st.text(max_size=4),
-        st.text(max_size=6) | st.dictionaries(st.sampled_from(["model", "z"]), st.text(max_size=3)),
-        max_size=4,
-    ).filter(lambda each: isinstance(each.get("model"), str))
-)
-def test_what_is_found_at_a_glance_is_the_member_of_the_object(value: dict[str, Any]) -> None:
-    data = json.dumps(value).encode()
-    span = None if b"\\u" in data else splice.only(data, b'"model"')
-    if span is not None:
-        assert data[slice(*span)] == splice.value(data, ("model",))

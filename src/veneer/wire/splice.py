@@ -31,8 +31,6 @@ _scan = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 _KEY = re.compile(
     rb'[ \t\n\r]*[{,][ \t\n\r]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\n\r]*:[ \t\n\r]*', re.DOTALL
 ).match
-_STRING = re.compile(rb'[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")').match
-_BACKSLASH = ord("\\")
 _TOO_MANY = "the JSON object has too many members"
 _CLOSE = re.compile(rb"[ \t\n\r]*\}[ \t\n\r]*").fullmatch
 
@@ -72,19 +70,6 @@ def replace(data: bytes, path: Path, value: bytes) -> bytes:
     """Return the text with another value at the path; ValueError if nothing is there."""
     start, end = _found(data, path)
     return data[:start] + value + data[end:]
-
-
-def only(data: bytes, name: bytes) -> Span | None:
-    """Return where the text of a member stands whose quoted name stands once, else None.
-
-    That is found at a glance, at any depth, where the value is a string without escapes. Whoever
-    asks knows that the object has such a member, and that no escape hides a second one.
-    """
-    at = data.find(name)
-    if at < 1 or data.find(name, at + 1) >= 0 or data[at - 1] == _BACKSLASH:
-        return None
-    found = _STRING(data, at + len(name))
-    return None if found is None else found.span(1)
 
 
 def insert(data: bytes, path_of_object: Path, members: bytes) -> bytes:
