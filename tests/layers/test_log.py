@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +17,11 @@ from tests.asgi import Exchange, Responder, http_scope, json_request, running
 from veneer import facts
 from veneer.client import ClientDisconnectedError
 from veneer.errors import BrokenResponseError
-from veneer.facts import Relayed, Route, Usage
+from veneer.facts import Relayed, RequestMetadata, Route, Tried, Usage
+from veneer.layers._logged import Entry as LogEntry
+from veneer.layers._logged import as_text
 from veneer.layers.headers import HeadersMiddleware
-from veneer.layers.log import Entry as LogEntry
-from veneer.layers.log import LogMiddleware, as_text
+from veneer.layers.log import LogMiddleware
 from veneer.layers.operations import OperationsMiddleware
 
 CHAT = {"model": "m-1", "stream": True, "messages": []}
@@ -244,3 +246,53 @@ async def test_calls_in_different_seconds_have_their_own_times(
 def test_every_field_of_an_entry_is_of_a_known_kind() -> None:
     entry = LogEntry(time="t", method="GET", stream=False, ms=1.5, bytes=0, outcome="complete")
     assert as_text(entry) == "time=t method=GET stream=false ms=1.5 bytes=0 outcome=complete"
+
+
+TRIED = (
+    Tried(target="west", why="status", status=503, usage=Usage(input_tokens=5, total_tokens=5)),
+    Tried(target="north", why="timeout"),
+)
+ROUTED = Route(
+    target="east",
+    status=200,
+    model="meta/m-1",
+    canonical="m-1",
+    strategy="ttft",
+    own_key=True,
+    tried=TRIED,
+)
+
+
+async def test_a_router_tells_who_was_asked_and_what_that_used(lines: list[str]) -> None:
+    await json_request(CHAT).run(stack(leaving(Responder(), ROUTED), format="json"))
+    line = parsed(lines)
+    assert (line["upstream"], line["upstream_model"], line["strategy"]) == (
+        "east",
+        "meta/m-1",
+        "ttft",
+    )
+    assert (line["own_key"], line["tries"], line["tried_tokens"]) == (True, 3, 5)
+    assert line["tried"] == "west:status:503,north:timeout"
+
+
+async def test_of_a_first_try_no_tries_are_told(lines: list[str]) -> None:
+    route = msgspec.structs.replace(ROUTED, model="m-1", own_key=False, tried=())
+    await json_request(CHAT).run(stack(leaving(Responder(), route), format="json"))
+    line = parsed(lines)
+    assert line.keys().isdisjoint({"upstream_model", "own_key", "tries", "tried", "tried_tokens"})
+    assert line["strategy"] == "ttft"
+
+
+async def test_many_tries_are_one_field(lines: list[str]) -> None:
+    tried = tuple(Tried(target="a b\n" * 9, why="status", status=500) for _ in range(19))
+    route = msgspec.structs.replace(ROUTED, tried=tried)
+    await json_request(CHAT).run(stack(leaving(Responder(), route)))
+    assert lines[0].isprintable()
+    assert " tries=20 tried=" in lines[0]
+    assert len(lines[0]) < 1000
+
+
+async def test_what_a_client_says_of_its_request_is_told(lines: list[str]) -> None:
+    metadata = RequestMetadata(user_id="u-1", trace_id="t 1", tags=("x",), custom_fields={"k": "v"})
+    await json_request(CHAT).run(stack(leaving(Responder(), metadata)))
+    assert ' user_id=u-1 trace_id="t 1" method=' in lines[0]

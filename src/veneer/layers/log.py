@@ -1,75 +1,32 @@
 """Log: one line a call on the logger `veneer.access`.
 
-Answers nothing by itself. Reads, where they are known, `RequestId`, `Endpoint`, `Call`, `Route`,
-`Usage`, `Relayed` and `Replayed`; writes nothing. Stands below what gives requests their id, above
-all that may refuse them. A line holds no body, no query string and no credential, and what comes
-from outside cannot break out of its field.
+Answers nothing by itself. Reads, where they are known, `RequestId`, `RequestMetadata`, `Endpoint`,
+`Call`, `Route`, `Usage`, `Relayed` and `Replayed`; writes nothing. Stands below what gives requests
+their id, above all that may refuse them. A line holds no body, no query string and no credential,
+and what comes from outside cannot break out of its field.
 """
 
-import json
 import logging
-import re
 import time
 from asyncio import CancelledError
 from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
-import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
 from veneer.call import Call
 from veneer.client import Client, ClientDisconnectedError
 from veneer.errors import BrokenResponseError
-from veneer.facts import Relayed, Replayed, RequestId, Route, Usage
+from veneer.facts import Relayed, Replayed, RequestId, RequestMetadata, Route, Usage
 from veneer.layer import Layer
+from veneer.layers._logged import MAX_FIELD, Entry, add_route, as_json, as_text, shown
 from veneer.operations import Endpoint
 
 logger = logging.getLogger("veneer.access")
 
 Format = Literal["text", "json"]
-
-# What is longer tells an operator nothing more.
-MAX_FIELD = 200
-
-_bare = re.compile(r"[A-Za-z0-9._:/@+%,-]+")
-_encoder = msgspec.json.Encoder()
-
-
-class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What is told of one call, in the order of its line; unknown members are left out.
-
-    `path` stands where the request asked for no operation that we know. Times are in milliseconds
-    from the request's arrival here, but `upstream_ms`, which is counted by what asked the upstream.
-    """
-
-    time: str
-    request_id: str | None = None
-    client_id: str | None = None
-    method: str
-    operation: str | None = None
-    path: str | None = None
-    model: str | None = None
-    stream: bool | None = None
-    status: int | None = None
-    ms: float
-    first_byte_ms: float | None = None
-    bytes: int
-    upstream: str | None = None
-    upstream_status: int | None = None
-    upstream_request_id: str | None = None
-    upstream_ms: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    replayed: bool | None = None
-    outcome: str
-
-
-NAMES = Entry.__struct_fields__
-
-# What may hold any text.
-FREE = frozenset(["client_id", "path", "model", "upstream", "upstream_request_id"])
 
 
 class LogMiddleware(Layer):
@@ -150,7 +107,11 @@ def entry_of(scope: Scope, seen: "_Seen", stamp: str) -> Entry:
     own = known.get(RequestId)
     if own is not None:
         entry.request_id = own.value
-        entry.client_id = own.client and _shown(own.client)
+        entry.client_id = own.client and shown(own.client)
+    said = known.get(RequestMetadata)
+    if said is not None:
+        entry.user_id = said.user_id and shown(said.user_id)
+        entry.trace_id = said.trace_id and shown(said.trace_id)
     endpoint = known.get(Endpoint)
     if endpoint is None:
         entry.path = quote(scope["path"][:MAX_FIELD], safe="/:@!$&'()*+,;=~", errors="replace")
@@ -158,14 +119,11 @@ def entry_of(scope: Scope, seen: "_Seen", stamp: str) -> Entry:
         entry.operation = endpoint.operation.name
     call = known.get(Call)
     if call is not None:
-        entry.model = call.model and _shown(call.model)
+        entry.model = call.model and shown(call.model)
         entry.stream = call.stream
     route = known.get(Route)
     if route is not None:
-        entry.upstream = route.target
-        entry.upstream_status = route.status
-        entry.upstream_request_id = route.request_id and _shown(route.request_id)
-        entry.upstream_ms = round(route.seconds * 1000, 1)
+        add_route(entry, route)
     usage = known.get(Usage)
     if usage is not None:
         entry.input_tokens = usage.input_tokens
@@ -217,29 +175,3 @@ def _outcome(seen: _Seen, client: Client | None, relayed: Relayed | None) -> str
     else:
         outcome = "cancelled" if issubclass(seen.raised, CancelledError) else "error"
     return outcome
-
-
-def as_json(entry: Entry) -> str:
-    """Render an entry as one JSON object."""
-    return _encoder.encode(entry).decode()
-
-
-def as_text(entry: Entry) -> str:
-    """Render an entry as `key=value` pairs, values in JSON's quotes where they need them."""
-    pairs = []
-    for name, value in zip(NAMES, msgspec.structs.astuple(entry), strict=True):
-        if value is None:
-            continue
-        if name in FREE and _bare.fullmatch(value) is None:
-            pairs.append(f"{name}={json.dumps(value)}")
-        elif isinstance(value, bool):
-            pairs.append(f"{name}={'true' if value else 'false'}")
-        else:
-            pairs.append(f"{name}={value}")
-    return " ".join(pairs)
-
-
-def _shown(text: str) -> str:
-    """Return a text from outside, cut and without anything that a terminal would obey."""
-    text = text[:MAX_FIELD]
-    return text if text.isprintable() else ascii(text)[1:-1]
