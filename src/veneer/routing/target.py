@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from veneer.routing.preferences import DataPolicy
 # What stands in place of a model's own name at a target that knows it by the catalog's.
 SAME = "*"
 
-EVERY = {"*": SAME}
+EVERY = MappingProxyType({"*": SAME})
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -1,5 +1,7 @@
 """Planning: a call as those see it who choose, and whom they have chosen."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from veneer.call import Call
@@ -32,7 +34,7 @@ class Asked(msgspec.Struct, frozen=True):
         """The models of the catalog that may answer."""
         return self.preferences.models or (self.call.model or "",)
 
-    def of(self, offers: tuple[Offer, ...], observations: Observations) -> Ask:
+    def of(self, offers: Sequence[Offer], observations: Observations) -> Ask:
         """Return what is asked of these offers; what none of them goes by is not looked for."""
         call = self.call
         # The body of an upload is not read.

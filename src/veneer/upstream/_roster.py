@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from veneer.dialects.routing import STRATEGY
 from veneer.operations import Operation
 from veneer.routing.affinity import Affinity
+from veneer.routing.offers import Offers
 from veneer.routing.observations import Observations
 from veneer.routing.plan import Offer, Plan, Reading, Step
 from veneer.routing.prefix import Prefix
@@ -60,7 +61,7 @@ class Roster:
         """Return how a target stands."""
         return self._standings[name]
 
-    def offers(self, models: tuple[str, ...]) -> tuple[Offer, ...]:
+    def offers(self, models: tuple[str, ...]) -> Offers:
         """Return all that is offered of these models of the catalog."""
         return self._offers(models, self._wall() // MINUTE)
 
@@ -103,9 +104,9 @@ class Roster:
             return 0
         return self.affinity.warm(prefix, member_of(offer))
 
-    def _find(self, models: tuple[str, ...], minute: float) -> tuple[Offer, ...]:
+    def _find(self, models: tuple[str, ...], minute: float) -> Offers:
         at = minute * MINUTE
-        return tuple(offer for target in self.targets for offer in target.offers(models, at=at))
+        return Offers(offer for target in self.targets for offer in target.offers(models, at=at))
 
 
 def member_of(offer: Offer) -> str:
