@@ -35,18 +35,18 @@ def choose(
     """
     if not isinstance(offers, Offers):
         offers = Offers(offers)
-    fits = fitting(ask, offers, list(zip(offers, readings, strict=True)))
-    if isinstance(fits, Unfit):
-        return fits
     able = [
-        pair for pair in fits if not (now := pair[1]).full and (now.resting <= 0.0 or now.probing)
+        (offer, reading)
+        for offer, reading in zip(offers, readings, strict=True)
+        if not reading.full and (not reading.resting or reading.probing)
     ]
-    if not able:
-        return _none_left(fits)
+    fits = fitting(ask, offers, able) if able else None
+    if fits is None or isinstance(fits, Unfit):
+        return _unfit(ask, offers, readings)
     strategy, weights = strategy_of(ask.preferences)
     most = _most(ask)
-    order = _order(able, places(able, ask, offers, weights), weights, most, draw)
-    steps = [step for index in order for step in _steps(able[index][0], ask)]
+    order = _order(fits, places(fits, ask, offers, weights), weights, most, draw)
+    steps = [step for index in order for step in _steps(fits[index][0], ask)]
     return Plan(
         steps=tuple(steps[:most]), strategy=strategy, warnings=_unknown_providers(ask, offers)
     )
@@ -57,7 +57,7 @@ def _order(
 ) -> list[int]:
     """Return who is asked, by their places; who was away comes last, but for who is looked at."""
     order = sorted(range(len(able)), key=found.__getitem__)
-    looked_at = due(able, found, weights, draw) if most > 1 else None
+    looked_at = due(order, able, found, weights, draw) if most > 1 else None
     taken = []
     if looked_at is not None:
         order.remove(looked_at)
@@ -67,7 +67,11 @@ def _order(
     return taken
 
 
-def _none_left(fits: Sequence[Pair]) -> Unfit:
+def _unfit(ask: Ask, offers: Offers, readings: Sequence[Reading]) -> Unfit:
+    """Return why nobody can be asked: by what the call wants, or for now."""
+    fits = fitting(ask, offers, list(zip(offers, readings, strict=True)))
+    if isinstance(fits, Unfit):
+        return fits
     waits = [max(reading.resting, ROOM_AFTER * reading.full) for _, reading in fits]
     return Unfit(
         kind=Kind.UPSTREAM_NONE_LEFT,

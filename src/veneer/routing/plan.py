@@ -12,7 +12,7 @@ from veneer.prices.price import MILLION, Price
 from veneer.routing.preferences import NO_PREFERENCES, DataPolicy, Preferences
 
 
-class Rates(msgspec.Struct, frozen=True):
+class Rates(msgspec.Struct, frozen=True, gc=False):
     """What one token of each kind, and a request, cost, in picodollars; only good for ranking."""
 
     input: float
@@ -60,7 +60,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         )
 
 
-class Spread(msgspec.Struct, frozen=True):
+class Spread(msgspec.Struct, frozen=True, gc=False):
     """How a measure is distributed: where it is of late, its percentiles, how often it was taken.
 
     `level` is the moving average of its natural logarithm, so that one outlier is not all that
@@ -74,7 +74,7 @@ class Spread(msgspec.Struct, frozen=True):
     count: int
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an offer does at this moment.
 
     `ttft` is in seconds, `throughput` in tokens a second, None where it has not been seen yet;

@@ -15,7 +15,7 @@ NEAR = 0.01
 
 # Seconds after which one that scores as well as the best is looked at again; with what it is worse
 # by, the time grows as the square of it. So what is lost by looking is bounded.
-REVISIT = 15.0
+REVISIT = 30.0
 # The shares of calls that look at one that is due, and at one that was away.
 LOOKING = 0.04
 PROBING = 0.2
@@ -56,16 +56,22 @@ def _put_back(found: list[float], by: Sequence[float]) -> None:
     found[:] = map(add, found, by)
 
 
-def due(pairs: Sequence[Pair], found: Sequence[float], weights: Weights, draw: float) -> int | None:
+def due(
+    order: Sequence[int],
+    pairs: Sequence[Pair],
+    found: Sequence[float],
+    weights: Weights,
+    draw: float,
+) -> int | None:
     """Return who is looked at by this call, though another may be better, None for nobody.
 
     That is who is most overdue of those that are not behind the best but by their scores, if the
     call goes by anything that is measured. One that was away may be found back whatever it goes by.
     Nobody looks where somebody does.
     """
-    if draw >= PROBING:
+    if draw >= (PROBING if found[order[-1]] >= _AWAY / 2 else LOOKING):
         return None
-    best = min(found)
+    best = found[order[0]]
     measured = draw < LOOKING and (weights.ttft > 0 or weights.throughput > 0)
     most_overdue, longest = None, 1.0
     for index, (_, reading) in enumerate(pairs):
@@ -74,7 +80,7 @@ def due(pairs: Sequence[Pair], found: Sequence[float], weights: Weights, draw: f
             continue
         if reading.probing:
             overdue = reading.age / REVISIT
-        elif measured and worse > 0:
+        elif measured and index != order[0]:
             overdue = reading.age / REVISIT * exp(-2 * worse)
         else:
             continue

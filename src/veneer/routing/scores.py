@@ -17,12 +17,11 @@ time, and a difference of scores is the logarithm of a ratio.
 from collections.abc import Sequence
 from math import log
 from types import MappingProxyType
-from typing import cast
 
 from veneer.dialects.routing import STRATEGY, Strategy
 from veneer.routing.constraint import Pair
 from veneer.routing.plan import Ask, Reading, Spread
-from veneer.routing.preferences import Optimize, Percentile, Preferences, Weights
+from veneer.routing.preferences import Optimize, Preferences, Weights
 
 WEIGHTS = MappingProxyType[str, Weights](
     {
@@ -41,7 +40,7 @@ FREE = 0.1
 # How much of the time to the first event a model server is spared where all of the input is warm.
 SPARED = 0.5
 # How much longer the first event takes for each call under way.
-CROWDED = 0.01
+CROWDED = 0.002
 # Those that always fail are not worse than this.
 MOST_FAILING = 0.99
 
@@ -61,22 +60,14 @@ def strategy_of(preferences: Preferences) -> tuple[Strategy, Weights]:
 
 def scores(pairs: Sequence[Pair], ask: Ask, weights: Weights) -> list[float]:
     """Return the score of each offer."""
-    uncounted = [0.0] * len(pairs)
-    by_cost, by_ttft, by_throughput = weights.cost, weights.ttft, weights.throughput
-    columns = zip(
-        pairs,
-        _costs(pairs, ask) if by_cost else uncounted,
-        _ttfts(pairs, ask) if by_ttft else uncounted,
-        _throughputs(pairs, ask) if by_throughput else uncounted,
-        strict=True,
-    )
-    return [
-        by_cost * cost
-        + by_ttft * ttft
-        - by_throughput * throughput
-        + (_attempts(pair[1].failing) if pair[1].failing else 0.0)
-        for pair, cost, ttft, throughput in columns
-    ]
+    found = [_attempts(reading.failing) if reading.failing else 0.0 for _, reading in pairs]
+    if weights.cost:
+        _add_costs(found, pairs, ask, weights.cost)
+    if weights.ttft:
+        _add_ttfts(found, pairs, ask, weights.ttft)
+    if weights.throughput:
+        _add_throughputs(found, pairs, ask, weights.throughput)
+    return found
 
 
 def _attempts(failing: float) -> float:
@@ -84,36 +75,63 @@ def _attempts(failing: float) -> float:
     return -log(1.0 - min(failing, MOST_FAILING))
 
 
-def expected_costs(pairs: Sequence[Pair], ask: Ask) -> list[float | None]:
-    """Return what a call is expected to cost with each, in picodollars; None without a price."""
-    tokens, output = ask.input_tokens, ask.output_tokens
-    return [
-        None
-        if (rates := offer.rates) is None
-        else tokens * rates.input
-        + output * rates.output
-        + rates.request
-        - (min(reading.warm, tokens) * (rates.input - rates.cached) if reading.warm else 0.0)
-        for offer, reading in pairs
-    ]
+def _add_costs(found: list[float], pairs: Sequence[Pair], ask: Ask, weight: float) -> None:
+    tokens, output = float(ask.input_tokens), float(ask.output_tokens)
+    levels: list[float] = []
+    free: list[int] = []
+    for index, (offer, reading) in enumerate(pairs):
+        rates = offer.rates
+        if rates is None:
+            continue
+        cost = tokens * rates.input + output * rates.output + rates.request
+        if reading.warm:
+            cost -= min(reading.warm, tokens) * (rates.input - rates.cached)
+        if cost:
+            level = log(cost)
+            levels.append(level)
+            found[index] += weight * level
+        else:
+            free.append(index)
+    if free and levels:
+        least = min(levels) + log(FREE)
+        for index in free:
+            found[index] += weight * least
 
 
-def _costs(pairs: Sequence[Pair], ask: Ask) -> Sequence[float]:
-    costs = expected_costs(pairs, ask)
-    if 0.0 in costs:
-        free = FREE * min((cost for cost in costs if cost), default=1.0)
-        costs = [free if cost == 0.0 else cost for cost in costs]
-    return _filled([None if cost is None else log(cost) for cost in costs])
+def _add_ttfts(found: list[float], pairs: Sequence[Pair], ask: Ask, weight: float) -> None:
+    at_p50 = ask.preferences.ttft_percentile == "p50"
+    unknown = []
+    for index, (_, reading) in enumerate(pairs):
+        ttft = reading.ttft
+        if ttft is None:
+            unknown.append(index)
+            continue
+        level = ttft.level if at_p50 else _at_p95(ttft)
+        if reading.outstanding or reading.warm:
+            level += _crowded(reading, ask.input_tokens)
+        found[index] += weight * level
+    if unknown:
+        spreads = [reading.ttft for _, reading in pairs]
+        _add_average(found, unknown, spreads, weight)
 
 
-def _ttfts(pairs: Sequence[Pair], ask: Ask) -> Sequence[float]:
-    levels = _levels([reading.ttft for _, reading in pairs], ask.preferences.ttft_percentile)
-    return [
-        level + _crowded(reading, ask.input_tokens)
-        if (reading := pair[1]).outstanding or reading.warm
-        else level
-        for level, pair in zip(levels, pairs, strict=True)
-    ]
+def _add_throughputs(found: list[float], pairs: Sequence[Pair], ask: Ask, weight: float) -> None:
+    at_p50 = ask.preferences.throughput_percentile == "p50"
+    unknown = []
+    for index, (_, reading) in enumerate(pairs):
+        throughput = reading.throughput
+        if throughput is None:
+            unknown.append(index)
+        else:
+            level = throughput.level if at_p50 else _at_p95(throughput)
+            found[index] -= weight * level
+    if unknown:
+        spreads = [reading.throughput for _, reading in pairs]
+        _add_average(found, unknown, spreads, -weight)
+
+
+def _at_p95(spread: Spread) -> float:
+    return spread.level + log(spread.p95 / spread.p50)
 
 
 def _crowded(reading: Reading, tokens: int) -> float:
@@ -122,26 +140,12 @@ def _crowded(reading: Reading, tokens: int) -> float:
     return log((1.0 + CROWDED * reading.outstanding) * (1.0 - SPARED * warm))
 
 
-def _throughputs(pairs: Sequence[Pair], ask: Ask) -> Sequence[float]:
-    percentile = ask.preferences.throughput_percentile
-    return _levels([reading.throughput for _, reading in pairs], percentile)
-
-
-def _levels(spreads: Sequence[Spread | None], percentile: Percentile) -> Sequence[float]:
-    if percentile == "p50":
-        return _filled([None if spread is None else spread.level for spread in spreads])
-    return _filled(
-        [
-            None if spread is None else spread.level + log(spread.p95 / spread.p50)
-            for spread in spreads
-        ]
-    )
-
-
-def _filled(values: list[float | None]) -> Sequence[float]:
-    """Put the average where nothing is known, which neither helps nor harms."""
-    if None not in values:
-        return cast("list[float]", values)
-    known = [value for value in values if value is not None]
-    average = sum(known) / len(known) if known else 0.0
-    return [average if value is None else value for value in values]
+def _add_average(
+    found: list[float], unknown: Sequence[int], spreads: Sequence[Spread | None], weight: float
+) -> None:
+    """Add the average of what is known where nothing is, which neither helps nor harms."""
+    levels = [spread.level for spread in spreads if spread is not None]
+    if levels:
+        average = weight * sum(levels) / len(levels)
+        for index in unknown:
+            found[index] += average
