@@ -188,7 +188,7 @@ def test_a_target_may_have_its_own_price_of_a_model() -> None:
         [
             ("east/small", price),
             ("west/*", price),
-            ("*", price),
+            ("n*", price),
             ("*/small", price),
             (re.compile(".*small"), price),
             ("north/gone", None),
@@ -203,3 +203,8 @@ def test_a_target_may_have_its_own_price_of_a_model() -> None:
     assert book.name_at("north", "small") == "small"
     assert book.name_at("east", "big") == "big"
     assert book.name_at("eas", "t/small") == "t/small"
+
+
+def test_a_pattern_for_all_that_comes_first_counts_as_everywhere() -> None:
+    book = PriceBook([("*", Price(input=1)), ("small", Price(input=2)), ("west/*", Price(input=3))])
+    assert book.name_at("west", "small") == "small"

@@ -69,17 +69,15 @@ class PriceBook:
                     raise ValueError(f"{_text(name)!r} is said to have a price and to have none.")
         found = {name: _eras(name, prices) for name, prices in named.items()}
         self._exact = {name: eras for name, eras in found.items() if isinstance(name, str)}
-        self._patterns = [
-            (re.compile(translate(name)) if isinstance(name, str) else name, eras)
+        patterns = [
+            (re.compile(translate(name)), name, eras)
+            if isinstance(name, str)
+            else (name, name.pattern, eras)
             for name, eras in found.items()
             if not isinstance(name, str) or stands_for_many(name)
         ]
-        # Patterns that may be about one target.
-        self._begins = [
-            (name, re.compile(translate(name)))
-            for name in found
-            if isinstance(name, str) and "/" in name and stands_for_many(name)
-        ]
+        self._patterns = [(pattern, eras) for pattern, _, eras in patterns]
+        self._texts = [(pattern, text) for pattern, text, _ in patterns]
         self._of = lru_cache(MAX_REMEMBERED)(self._find)
 
     def price(self, model: str, *, at: float, input_tokens: int = 0) -> Price | None:
@@ -105,17 +103,18 @@ class PriceBook:
     def name_at(self, target: str, model: str) -> str:
         """Return the name that a model at a target has its price by.
 
-        That is `target/model` if there is an entry of it, or one of a pattern that begins with
-        `target/`; else the model's own.
+        That is `target/model` if there is an entry of it, or if the first pattern that matches it
+        begins with `target/`; else the model's own.
         """
         name = f"{target}/{model}"
         return name if self._is_at(f"{target}/", name) else model
 
     def _is_at(self, prefix: str, name: str) -> bool:
-        if name in self._exact or any(
-            begin.startswith(prefix) and pattern.match(name) for begin, pattern in self._begins
-        ):
+        if name in self._exact:
             return True
+        for pattern, text in self._texts:
+            if pattern.match(name):
+                return text.startswith(prefix)
         return self._otherwise is not None and self._otherwise._is_at(prefix, name)  # noqa: SLF001 - as below
 
     def dearest(self, model: str, *, at: float) -> Price | None:
