@@ -1,5 +1,9 @@
 """Models by their names."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,3 +97,22 @@ def test_a_caller_needs_both_names_of_an_alias(
 def test_a_caller_of_the_models_own_name_needs_that_alone() -> None:
     assert is_permitted(Principal(id="k", models=("llama-3",)), "llama-3", LLAMA)
     assert is_permitted(None, "llama-3", LLAMA)
+
+
+def test_the_version_is_the_same_in_every_process() -> None:
+    """Sets of texts are in another order in each."""
+    program = (
+        "from veneer.catalog.catalog import Catalog; from veneer.catalog.model import Model;"
+        "able = frozenset(['tools', 'vision', 'json_object', 'json_schema', 'streaming']);"
+        "print(Catalog([Model(id='m', capabilities=able)]).version)"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(told) == 1

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from tests.idempotency.fingerprints import of
 from tests.idempotency.spelling import VALUES, Spelling, same
+from veneer.dialects import Dialect
+from veneer.dialects.aurous import aurous
+from veneer.facts import SCOPE_KEY
 
 
 @pytest.mark.parametrize(
@@ -117,3 +120,11 @@ def test_any_body_has_a_fingerprint_of_its_own(body: bytes) -> None:
 def test_what_cannot_be_read_counts_as_its_bytes(body: bytes) -> None:
     assert of(body) == of(body)
     assert of(body) != of(b" " + body)
+
+
+def test_another_version_of_the_api_is_another_request() -> None:
+    spoken: dict[str, Any] = {SCOPE_KEY: {Dialect: aurous()}}
+    plain = of(b"{}", **spoken)
+    older = of(b"{}", headers=[(b"aurous-version", b"2026-01-01")], **spoken)
+    assert plain != older
+    assert of(b"{}") == of(b"{}", headers=[(b"aurous-version", b"2026-01-01")])

@@ -15,6 +15,9 @@ WILDCARDS = "*?["
 # Names whose model is remembered: what clients send is theirs, and may be anything.
 MAX_REMEMBERED = 1024
 
+# Sets in one order, so that all workers call the same models by the same version.
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
 
 class Catalog:
     """Models in their order.
@@ -29,7 +32,7 @@ class Catalog:
     def __init__(self, models: Sequence[Model], *, made: float = 0.0) -> None:
         self.models = tuple(models)
         self.made = made
-        self.version = sha256(repr(self.models).encode()).hexdigest()[:12]
+        self.version = sha256(_encode(self.models)).hexdigest()[:12]
         self._exact: dict[str, Model] = {}
         patterns: dict[str, Model] = {}
         for model in models:

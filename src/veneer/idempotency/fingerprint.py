@@ -8,6 +8,8 @@ import anyio.to_thread
 import msgspec
 from starlette.types import Scope
 
+from veneer import facts
+from veneer.dialects import Dialect
 from veneer.operations import Body, endpoint_of, path_below_base
 from veneer.wire import fields
 
@@ -34,6 +36,8 @@ _BOUNDARY = re.compile(
 async def fingerprint_of(scope: Scope, body: bytes) -> bytes:
     """Return 20 bytes that stand for the method, the operation's path, the query and the body.
 
+    So they do for the version of the API that is asked for, where the dialect has several.
+
     JSON counts as its value: the order of members, white space, escapes, and how a number is
     written make no difference, though every digit of it does. What is no JSON, is nested too
     deeply, or has too many values counts as its bytes. A multipart body counts without its
@@ -41,7 +45,10 @@ async def fingerprint_of(scope: Scope, body: bytes) -> bytes:
     """
     endpoint = endpoint_of(scope)
     path = path_below_base(scope).encode() if endpoint is None else endpoint.path
-    about = (scope["method"].encode(), path, bytes(scope.get("query_string") or b""))
+    about = [scope["method"].encode(), path, bytes(scope.get("query_string") or b"")]
+    dialect = facts.get(scope, Dialect)
+    if dialect is not None and dialect.versions is not None:
+        about.append(fields.get(scope["headers"], dialect.versions.field) or b"")
     kind = fields.get(scope["headers"], b"content-type") or b""
     is_json = (endpoint is not None and endpoint.operation.body is Body.JSON) or fields.is_json(
         fields.media_type(kind)
