@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tests.asgi import Exchange, http_scope, json_request, running
 from tests.limiters import virtual
 from tests.limiters.scripted import Clock
+from tests.upstream.servers import eventually
 from tests.upstream.targets import (
     DONE,
     EVENT,
@@ -39,11 +40,10 @@ from veneer.errors import BrokenResponseError
 from veneer.facts import OwnKeys, Route, Unreached
 from veneer.layers.compat import CompatMiddleware
 from veneer.layers.relay import RelayMiddleware
-from veneer.prices.book import PriceBook
-from veneer.prices.price import Price
 from veneer.routing.preferences import Preferences
 from veneer.routing.target import Target
 from veneer.stack import Stack
+from veneer.upstream._standing import IN_A_ROW
 from veneer.upstream.own_key import UpstreamKey
 from veneer.upstream.router import Router
 
@@ -68,7 +68,7 @@ FAILING = [
 ]
 
 
-def call(*, stream: bool = True, known: Mapping[type, object] = {}, **body: Any) -> Exchange:  # noqa: B006 - not changed
+def call(*, stream: bool = True, known: Mapping[type, object] = {}, **body: Any) -> Exchange:
     """Return a call whose facts outlast it."""
     exchange = json_request({"model": "m", "messages": [], "stream": stream, **body})
     facts.open_in(exchange.scope).update(known)
@@ -435,13 +435,13 @@ async def test_who_may_use_own_keys_only_is_told_that_they_are_refused() -> None
     router = Router([Target(name="a", app=app, own_keys=True)])
     wanted = Preferences(only_byok=True)
     own = OwnKeys({"a": "sk-mine"})
-    for _ in range(9):
+    for _ in range(IN_A_ROW + 1):
         exchange = await call(known={OwnKeys: own, Preferences: wanted}).run(router)
         assert exchange.status == HTTPStatus.BAD_REQUEST
 
     # It is theirs, and says nothing of the target.
     assert (await call(stream=False).run(router)).status == HTTPStatus.UNAUTHORIZED
-    assert len(app.bodies) == 10
+    assert len(app.bodies) == IN_A_ROW + 2
 
 
 async def test_facts_of_a_try_that_failed_stay_in_it() -> None:
@@ -487,8 +487,7 @@ async def test_a_target_has_no_more_calls_at_a_time_than_it_may() -> None:
     )
     one = call()
     async with running(router, one):
-        while not a.running:
-            await asyncio.sleep(0)
+        await eventually(lambda: a.running > 0)
         assert (await call(stream=False).run(router)).status == HTTPStatus.OK
         assert len(a.bodies) == 1
     assert router._roster.standing("a").outstanding == 0
@@ -507,13 +506,13 @@ async def test_a_target_has_no_more_calls_a_minute_than_it_may() -> None:
 
 async def test_a_target_that_fails_for_long_is_left_alone_and_tried_again() -> None:
     clock = Clock()
-    a = Scripted(*[answers(ERROR, 500)] * 5, answers())
+    a = Scripted(*[answers(ERROR, 500)] * IN_A_ROW, answers())
     router = routed(a, clock=clock)
-    for _ in range(5):
+    for _ in range(IN_A_ROW):
         assert (await call(stream=False).run(router)).status == 500
     exchange = await call(stream=False).run(router)
     assert (exchange.status, exchange.header("retry-after")) == (503, "1")
-    assert len(a.bodies) == 5
+    assert len(a.bodies) == IN_A_ROW
 
     clock.now += 0.5
     assert (await call(stream=False).run(router)).status == HTTPStatus.OK
@@ -522,16 +521,15 @@ async def test_a_target_that_fails_for_long_is_left_alone_and_tried_again() -> N
 
 async def test_one_call_at_a_time_finds_out_whether_a_target_is_back() -> None:
     clock = Clock()
-    a = Scripted(*[answers(ERROR, 500)] * 5, hangs)
+    a = Scripted(*[answers(ERROR, 500)] * IN_A_ROW, hangs)
     router = routed(a, clock=clock)
-    for _ in range(5):
+    for _ in range(IN_A_ROW):
         await call().run(router)
     clock.now += 0.5
     async with running(router, call()):
-        while not a.running:
-            await asyncio.sleep(0)
+        await eventually(lambda: a.running > 0)
         assert (await call().run(router)).status == HTTPStatus.SERVICE_UNAVAILABLE
-        assert len(a.bodies) == 6
+        assert len(a.bodies) == IN_A_ROW + 1
 
 
 # Clients that leave.
@@ -543,8 +541,7 @@ async def test_a_client_that_leaves_ends_the_try_and_nobody_else_is_asked(deed: 
     router = routed(a, b)
     exchange = call()
     async with running(router, exchange) as task:
-        while not a.running:
-            await asyncio.sleep(0)
+        await eventually(lambda: a.running > 0)
         exchange.disconnect.set()
         await asyncio.wait_for(task, 5)
 
@@ -589,11 +586,11 @@ async def test_an_upload_goes_to_one_target_only() -> None:
 async def test_calls_without_a_model_go_to_the_first_target_that_does_not_rest() -> None:
     a, b = Scripted(answers(ERROR, 500)), Scripted(answers())
     router = routed(a, b)
-    for _ in range(7):
+    for _ in range(IN_A_ROW + 2):
         exchange = await json_request({"input": "x"}, "/v1/moderations").run(router)
         assert exchange.status == HTTPStatus.OK
 
-    assert (len(a.bodies), len(b.bodies)) == (5, 7)
+    assert (len(a.bodies), len(b.bodies)) == (IN_A_ROW, IN_A_ROW + 2)
 
 
 async def test_what_is_stored_is_where_it_was_stored() -> None:
@@ -746,7 +743,7 @@ def marked(name: str, deed: Deed) -> Deed:
     leaves=st.none() | st.floats(0, 12),
     cancelled=st.none() | st.floats(0, 12),
 )
-def test_whatever_targets_do_a_client_gets_one_answer(  # noqa: PLR0913 - as many as there are to vary
+def test_whatever_targets_do_a_client_gets_one_answer(  # noqa: PLR0913, PLR0917 - as many as there are to vary
     outcomes: list[list[str]],
     tries: int,
     stream: bool,  # noqa: FBT001 - hypothesis gives it by name
