@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.asgi import Exchange, http_scope, json_request, running
 from tests.upstream.servers import Peer, Script, Server, answering, eventually, ok, serving
@@ -24,6 +24,7 @@ from veneer.errors import BrokenResponseError
 from veneer.facts import Route, Unreached
 from veneer.layer import Layer
 from veneer.upstream.h1 import H1Transport
+from veneer.upstream.own_key import UpstreamKey
 from veneer.upstream.proxy import Upstream
 from veneer.upstream.transport import PoolLimits, Timeouts
 
@@ -488,6 +489,70 @@ async def test_a_clients_own_key_that_is_refused_is_the_clients_affair() -> None
     answer = b"HTTP/1.1 401 No\r\ncontent-length: 2\r\n\r\n{}"
     async with proxy(answering(answer)) as (upstream, _):
         assert (await chat().run(upstream)).status == 401
+
+
+def with_own_key(app: ASGIApp, value: str) -> ASGIApp:
+    """Return the app as a router asks it with a key of the caller's own."""
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        scope = dict(scope)
+        facts.put(scope, UpstreamKey(value))
+        await app(scope, receive, send)
+
+    return asked
+
+
+@pytest.mark.parametrize("options", [{}, {"api_key": "ours"}])
+async def test_a_key_of_the_callers_own_goes_before_all_others(options: dict[str, Any]) -> None:
+    script = Kept(ok(), ok())
+    async with proxy(script, api_key_header="Api-Key", **options) as (upstream, _):
+        stack = with_own_key(upstream, "theirs")
+        await chat(headers=[(b"authorization", b"Bearer mine")]).run(stack)
+        assert script.field(b"api-key") == [b"theirs"]
+        assert b"mine" not in script.heads[0]
+        assert b"ours" not in script.heads[0]
+        await chat(headers=[(b"authorization", b"Bearer mine")]).run(upstream)
+    assert script.field(b"api-key") == ([b"ours"] if options else [])
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_key_of_the_callers_own_that_is_refused_rests_none_of_ours(status: int) -> None:
+    refused = b"HTTP/1.1 %d No\r\ncontent-length: 6\r\n\r\ntheirs" % status
+    shown: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        while True:
+            head, _ = await peer.request()
+            shown.append(head.partition(b"Bearer ")[2].partition(b"\r")[0])
+            await peer.send(refused if shown[-1] == b"theirs" else ok())
+
+    async with proxy(script, api_key=["k1", "k2"]) as (upstream, _):
+        await chat().run(upstream)
+        exchange = await chat().run(with_own_key(upstream, "theirs"))
+        await chat().run(upstream)
+        await chat().run(upstream)
+    assert exchange.status == 400
+    assert exchange.json()["error"]["code"] == "provider_key_refused"
+    assert b"theirs" not in exchange.body
+    assert shown == [b"k1", b"theirs", b"k2", b"k1"]
+
+
+async def test_a_key_of_the_callers_own_that_is_used_too_much_rests_none_of_ours() -> None:
+    limited = b"HTTP/1.1 429 No\r\ncontent-length: 2\r\n\r\n{}"
+    script = Kept(limited, ok())
+    async with proxy(script, api_key=["k1", "k2"]) as (upstream, _):
+        assert (await chat().run(with_own_key(upstream, "theirs"))).status == 429
+        await chat().run(upstream)
+    assert script.field(b"authorization") == [b"Bearer k1"]
+
+
+async def test_a_key_of_the_callers_own_that_no_header_can_hold_is_not_sent() -> None:
+    script = Kept(ok())
+    async with proxy(script) as (upstream, _):
+        exchange = await chat().run(with_own_key(upstream, "a\r\nb: c"))
+    assert exchange.json()["error"]["code"] == "provider_key_refused"
+    assert script.heads == []
+    assert "a" not in repr(UpstreamKey("a")).replace("UpstreamKey", "")
 
 
 @pytest.mark.parametrize("status", [401, 429])

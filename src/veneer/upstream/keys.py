@@ -8,6 +8,33 @@ from veneer.wire import fields
 Field = tuple[bytes, bytes]
 
 
+def is_key(text: str) -> bool:
+    """Whether a key may stand in a header field: one word of visible ASCII."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def key_field(header: bytes, key: str) -> Field:
+    """Return the field that shows a key: in Authorization as a Bearer token, bare in any other.
+
+    `header` is in small letters. Raises ValueError for a key that no field can hold.
+    """
+    if not is_key(key):
+        raise ValueError(
+            "An upstream key is empty or holds characters that no header may have: "
+            "look for a line end or a space in it."
+        )
+    scheme = "Bearer " if header == b"authorization" else ""
+    return header, (scheme + key).encode("ascii")
+
+
+def key_header(name: str) -> bytes:
+    """Return the name of a field for keys, in small letters; ValueError for one that is none."""
+    header = name.lower().encode()
+    if not fields.is_token(header):
+        raise ValueError(f"{name!r} cannot name a header field: see api_key_header.")
+    return header
+
+
 class Keys:
     """The header field that holds an upstream's key, with each of its keys in turn.
 
@@ -27,16 +54,8 @@ class Keys:
     ) -> None:
         if not keys:
             raise ValueError("No upstream key is given: leave api_key out, or name one.")
-        if not all(key and key.isascii() and key.isprintable() and " " not in key for key in keys):
-            raise ValueError(
-                "An upstream key is empty or holds characters that no header may have: "
-                "look for a line end or a space in it."
-            )
-        self.header = header.lower().encode()
-        if not fields.is_token(self.header):
-            raise ValueError(f"{header!r} cannot name a header field: see api_key_header.")
-        scheme = "Bearer " if self.header == b"authorization" else ""
-        self._fields = tuple((self.header, (scheme + key).encode("ascii")) for key in keys)
+        name = key_header(header)
+        self._fields = tuple(key_field(name, key) for key in keys)
         self._rest = rest
         self._clock = clock
         self._turn = -1

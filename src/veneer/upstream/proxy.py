@@ -22,12 +22,12 @@ from veneer.facts import Route, Unreached
 from veneer.operations import Allowed, Endpoint
 from veneer.upstream.base_url import split_url
 from veneer.upstream.client_body import read_client_body
-from veneer.upstream.failures import INVALID, REFUSED_KEY, UNSENT, UNWRITABLE, error_for
-from veneer.upstream.forwarding import to_upstream, withheld
+from veneer.upstream.credentials import Credentials, Shown
+from veneer.upstream.failures import INVALID, UNSENT, UNWRITABLE, error_for
+from veneer.upstream.forwarding import to_upstream
 from veneer.upstream.guard import admit
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.httpx_transport import HttpxTransport
-from veneer.upstream.keys import Field, Keys
 from veneer.upstream.relaying import relay
 from veneer.upstream.transport import (
     PoolLimits,
@@ -54,12 +54,14 @@ class Upstream:
 
     `url` is the base that clients of the server would use (`http://localhost:8000/v1`). `api_key`
     is shown to the server in place of whatever credential the client sent; several take turns.
-    Without one, the client's own goes through. `api_key_header` is where it stands: as a Bearer
-    token in Authorization, bare in any other field. `allow` names operations beyond the default
-    ones, as for `OperationsMiddleware`. `client` is an `httpx.AsyncClient`, or one of its
-    interface, to be used instead of our own HTTP/1.1; then `timeouts` apply, while `limits` and
-    `ssl_context` are the client's own affair, and `close_client` says that it is ours to close.
-    `address` is connected to in place of what the URL's host resolves to. `name` is what logs call
+    Without one, the client's own goes through. A router may have put a key of the caller's own for
+    a try (`UpstreamKey`), which goes before both, and has none of ours rest where it is refused.
+    `api_key_header` is where a key stands: as a Bearer token in Authorization, bare in any other
+    field. `allow` names operations beyond the default ones, as for `OperationsMiddleware`. `client`
+    is an `httpx.AsyncClient`, or one of its interface, to be used instead of our own HTTP/1.1; then
+    `timeouts` apply, while `limits` and `ssl_context` are the client's own affair, and
+    `close_client` says that it is ours to close. `address` is connected to in place of what the
+    URL's host resolves to. `name` is what logs call
     this upstream.
 
     Raises ValueError for a URL or a key that cannot be used, and for an address with a client.
@@ -85,11 +87,8 @@ class Upstream:
         origin, base = split_url(url)
         self.name = name
         self._base = base
-        self._keys = None
-        if api_key is not None:
-            keys = [api_key] if isinstance(api_key, str) else api_key
-            self._keys = Keys(keys, header=api_key_header)
-        self._withheld = withheld(None if self._keys is None else self._keys.header)
+        keys = [api_key] if isinstance(api_key, str) else api_key
+        self._credentials = Credentials(name, keys, api_key_header)
         self._allowed = Allowed(allow)
         self._transport: Transport
         timeouts = timeouts or Timeouts()
@@ -127,8 +126,7 @@ class Upstream:
 
     async def reachable(self) -> bool:
         """Whether the server answers HTTP at all, asked for its models."""
-        headers = [] if self._keys is None else [self._keys.next()]
-        request = Request(b"GET", self._base + b"/models", headers)
+        request = Request(b"GET", self._base + b"/models", self._credentials.probe())
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
                 response = await self._transport.request(request)
@@ -175,11 +173,11 @@ class Upstream:
 
     async def _ask(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response | Error:
         """Send the request on; return the response from its header on, or what went wrong."""
-        key = None if self._keys is None else self._keys.next()
-        request = await self._prepare(endpoint, scope, receive, key)
-        if isinstance(request, Error):
+        prepared = await self._prepare(endpoint, scope, receive)
+        if isinstance(prepared, Error):
             facts.put(scope, UNREACHED)
-            return request
+            return prepared
+        request, shown = prepared
         started = perf_counter()
         try:
             response = await self._transport.request(request)
@@ -209,16 +207,19 @@ class Upstream:
             ),
         )
         if response.status >= FIRST_REDIRECT:
-            refusal = self._judge(response, key)
+            refusal = self._judge(response, shown)
             if refusal is not None:
                 await response.aclose()
                 return refusal
         return response
 
     async def _prepare(
-        self, endpoint: Endpoint, scope: Scope, receive: Receive, key: Field | None
-    ) -> Request | Error:
-        """Return the request as it goes on, its body perhaps still on the way."""
+        self, endpoint: Endpoint, scope: Scope, receive: Receive
+    ) -> tuple[Request, Shown] | Error:
+        """Return the request as it goes on, its body perhaps still on the way, and its key."""
+        shown = self._credentials.next(scope)
+        if isinstance(shown, Error):
+            return shown
         try:
             body = await read_client_body(scope, receive)
         except BodyTimeoutError:
@@ -228,27 +229,16 @@ class Upstream:
         target = self._base + b"/" + endpoint.path
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        headers = to_upstream(scope["headers"], scope["http_version"], self._withheld)
-        if key is not None:
-            headers.append(key)
+        headers = to_upstream(scope["headers"], scope["http_version"], shown.withheld)
+        if shown.field is not None:
+            headers.append(shown.field)
         method = scope["method"].encode("ascii")
-        return Request(method, target, headers, body.content, body.length)
+        return Request(method, target, headers, body.content, body.length), shown
 
-    def _judge(self, response: Response, key: Field | None) -> Error | None:
+    def _judge(self, response: Response, shown: Shown) -> Error | None:
         """Return the error for an answer that says more of our own settings than of the call."""
         status = response.status
-        if self._keys is not None and key is not None:
-            if status == HTTPStatus.UNAUTHORIZED:
-                logger.error("%s refused the key that is configured for it", self.name)
-                self._keys.strike_out(key)
-                return REFUSED_KEY
-            if status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._keys.strike_out(key, _seconds(fields.get(response.headers, b"retry-after")))
         if status < HTTPStatus.BAD_REQUEST and status != HTTPStatus.NOT_MODIFIED:
             logger.error("%s answered with a redirect (%d): mend its URL", self.name, status)
             return INVALID
-        return None
-
-
-def _seconds(retry_after: bytes | None) -> float | None:
-    return float(retry_after) if retry_after is not None and retry_after.isdigit() else None
+        return self._credentials.judge(shown, response)
