@@ -70,7 +70,7 @@ def test_an_offer_has_the_terms_of_its_target() -> None:
     )
     (offer,) = target.offers(["m"], at=0)
 
-    for name in [
+    for name in (
         "weight",
         "data_policy",
         "tier",
@@ -80,7 +80,7 @@ def test_an_offer_has_the_terms_of_its_target() -> None:
         "output_cap",
         "platform",
         "own_keys",
-    ]:
+    ):
         assert getattr(offer, name) == getattr(target, name)
 
 
