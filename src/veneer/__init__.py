@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Replayed,
         RequestFact,
         RequestId,
+        RequestMetadata,
         ResponseFact,
         Route,
         Usage,
@@ -53,11 +54,13 @@ if TYPE_CHECKING:
     from veneer.layers.operations import OperationsMiddleware
     from veneer.layers.ratelimit import RateLimitMiddleware
     from veneer.layers.relay import RelayMiddleware
+    from veneer.layers.routing import RoutingMiddleware
     from veneer.ledger.sqlite import SqliteLedger
     from veneer.operations import Endpoint, Operation, endpoint_of
     from veneer.prices.book import PriceBook
     from veneer.prices.price import Price
     from veneer.quotas.policy import QuotaPolicy
+    from veneer.routing.preferences import Preferences
     from veneer.stack import Stack
     from veneer.upstream.proxy import Upstream
     from veneer.upstream.transport import PoolLimits, Timeouts
@@ -100,6 +103,7 @@ _HOMES = MappingProxyType(
         "Operation": "veneer.operations",
         "OperationsMiddleware": "veneer.layers.operations",
         "PoolLimits": "veneer.upstream.transport",
+        "Preferences": "veneer.routing.preferences",
         "Price": "veneer.prices.price",
         "PriceBook": "veneer.prices.book",
         "Principal": "veneer.facts",
@@ -111,8 +115,10 @@ _HOMES = MappingProxyType(
         "Replayed": "veneer.facts",
         "RequestFact": "veneer.facts",
         "RequestId": "veneer.facts",
+        "RequestMetadata": "veneer.facts",
         "ResponseFact": "veneer.facts",
         "Route": "veneer.facts",
+        "RoutingMiddleware": "veneer.layers.routing",
         "SqliteLedger": "veneer.ledger.sqlite",
         "Stack": "veneer.stack",
         "ThresholdWebhook": "veneer.budgets.webhook",
@@ -164,6 +170,7 @@ __all__ = [
     "Operation",
     "OperationsMiddleware",
     "PoolLimits",
+    "Preferences",
     "Price",
     "PriceBook",
     "Principal",
@@ -175,8 +182,10 @@ __all__ = [
     "Replayed",
     "RequestFact",
     "RequestId",
+    "RequestMetadata",
     "ResponseFact",
     "Route",
+    "RoutingMiddleware",
     "SqliteLedger",
     "Stack",
     "ThresholdWebhook",
