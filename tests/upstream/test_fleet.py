@@ -26,6 +26,7 @@ from veneer.lifetime import lifespan
 from veneer.routing.affinity import Affinity
 from veneer.upstream._discovery import Discovery
 from veneer.upstream._dns import Place, by_name
+from veneer.upstream._replicas import FEW
 from veneer.upstream.fleet import Fleet
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.proxy import Upstream
@@ -378,16 +379,16 @@ async def test_a_prompt_is_warm_from_the_begin_of_its_first_answer() -> None:
     async with serving(streaming(0)) as one, serving(streaming(1)) as other:
         fleet = Fleet([one.url, other.url], affinity=Affinity())
         async with AsyncExitStack() as stack:
-            for _ in range(3):
+            for _ in range(FEW + 1):
                 exchange = json_request(long("a"))
                 await stack.enter_async_context(running(fleet, exchange))
                 await exchange.until(b"data")
-            assert calls == [3, 0]
-            # It has 3 more than the least busy: from now on the load counts.
+            assert calls == [FEW + 1, 0]
+            # It has more than that more than the least busy: from now on the load counts.
             exchange = json_request(long("a"))
             await stack.enter_async_context(running(fleet, exchange))
             await exchange.until(b"data")
-            assert calls == [3, 1]
+            assert calls == [FEW + 1, 1]
         assert fleet.outstanding == 0
         await fleet.aclose()
 

@@ -15,9 +15,10 @@ logger = logging.getLogger("veneer.upstream")
 
 # A replica that has the prompt in its cache may have so many times the calls of the least busy one,
 # and so many more, before another is asked. A call more slows the others a little; a prompt of
-# thousands of tokens that is read anew holds them up.
+# thousands of tokens that is read anew holds them up. With 2 more in place of 4, answers took half
+# as long again in benchmarks/bench_affinity.py.
 FACTOR = 1.5
-FEW = 2
+FEW = 4
 
 
 class Replica:

@@ -48,7 +48,7 @@ class Fleet:
     Its `reachable` and `aclose` are used, or those of what it wraps, as far as they are there.
 
     A call goes to the replica with the fewest, or, with an `affinity`, to the one that likely has
-    its prompt cached: as long as that has no more than 1.5 times the calls of the least busy, and 2
+    its prompt cached: as long as that has no more than 1.5 times the calls of the least busy, and 4
     more. `max_outstanding` bounds the calls of each replica; beyond, calls are refused at once as
     those for a busy upstream are. A replica that fails rests. Where nothing was sent because no
     connection could be made, the call is tried at others, 3 in all; what a replica may have got is
