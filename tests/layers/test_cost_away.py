@@ -11,7 +11,9 @@ from tests.layers.limits import plain
 from tests.layers.probe import call
 from tests.ledger.spools import Model, lines, until
 from tests.lint import Lint
+from veneer import facts
 from veneer.budgets.policy import BudgetPolicy
+from veneer.facts import Route, Tried, Usage
 from veneer.layers.cost import CostMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.ledger._spool_lines import decode
@@ -137,6 +139,27 @@ async def test_what_was_held_before_waits_there_too(tmp_path: Path) -> None:
         ledger.away = False
         await until(lambda: list(ledger.rows) == [outside.call, held])
     assert len(ledger.held) == 2
+
+
+async def test_what_failed_tries_used_waits_there_too(tmp_path: Path) -> None:
+    ledger = Model()
+    ledger.away = True
+    tried = Tried(target="west", why="broken", usage=Usage(input_tokens=7, total_tokens=7))
+    route = Route(target="east", status=200, tried=(tried,))
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        facts.put(scope, route)
+        await plain()(scope, receive, send)
+
+    layer = charged(routed, ledger, tmp_path)
+    async with lifespan(layer):
+        assert await asked(layer) == 200
+        main, row = waiting(tmp_path)
+        assert (main.target, main.total) == ("east", COST)
+        assert (row.target, row.total, row.usage) == ("west", 0, tried.usage)
+        ledger.away = False
+        assert await asked(layer) == 200
+        await until(lambda: len(ledger.rows) == 4)
 
 
 async def test_where_no_call_is_made_what_runs_already_waits_there(tmp_path: Path) -> None:

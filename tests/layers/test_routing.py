@@ -169,6 +169,16 @@ async def test_a_member_that_stands_twice_is_refused() -> None:
     assert app.scopes == []
 
 
+async def test_what_stands_deeper_is_none_of_ours() -> None:
+    body = b'{"model":"a","metadata":{"gateway":{"zzz":1}}}'
+    assert (await ask(body)).body == body
+
+
+async def test_a_body_of_too_many_members_is_refused_where_one_is_looked_for() -> None:
+    body = {"model": "a", "gateway": {}, **{f"m{number}": 1 for number in range(1000)}}
+    assert "too many members" in (await refused(body))["message"]
+
+
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"model":5}', b'{"model":"a","gateway":{}'])
 async def test_a_body_that_cannot_be_read_is_refused(body: bytes) -> None:
     app = Responder(b"{}")
@@ -250,6 +260,16 @@ async def test_those_that_cannot_do_it_are_left_out() -> None:
     below = await chosen(["blind", "gpt-big", "small"], tools=TOOLS)
     assert below.found(Preferences).models == ("big", "small")
     assert (below.found(Resolved).model, below.found(Call).model) == (BIG, "big")
+
+
+async def test_a_body_that_none_of_several_models_could_be_given_is_refused() -> None:
+    picky = Model(id="picky", unsupported_parameters=("seed",))
+    body = b'{"gateway":{"models":["picky","small"]},"seed":1,"seed":2}'
+    app = Responder(b"{}")
+    layer = ModelsMiddleware(app, models=(picky, SMALL))
+    exchange = await Exchange(http_scope(), [body]).run(RoutingMiddleware(layer, gateway=True))
+    assert (exchange.status, exchange.json()["error"]["param"]) == (400, "seed")
+    assert app.scopes == []
 
 
 async def test_where_none_can_the_first_ones_error_is_told() -> None:
