@@ -36,8 +36,9 @@ class Attempt:
     """One try; what its app sends goes to `send`, unless another try is made instead.
 
     `last` is whether none can be: then an answer that tells of a failure in its stream goes
-    through, as nobody has a better one. `begin` is called right before the first message does.
-    `answered` tells what the app has said of where the call went: it may say it in other words.
+    through, as nobody has a better one. `begin` is called right before the first message does; it
+    may raise `GivenUpError`. `answered` tells what the app has said of where the call went: it may
+    say it in other words.
     """
 
     __slots__ = (
@@ -228,8 +229,8 @@ class Attempt:
 
     async def _go(self) -> None:
         """Let the answer through, from here on as it comes."""
-        self.began = True
         self._begin()
+        self.began = True
         held, self._held = self._held, []
         if self._start is not None:
             await self._send(self._start)

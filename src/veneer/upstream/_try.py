@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -20,9 +21,7 @@ from veneer.upstream._outcome import LIMITED, REFUSALS, Failure, Why
 from veneer.upstream._roster import Roster, member_of
 from veneer.upstream.own_key import UpstreamKey
 
-FIRST_ERROR = 400
-NOT_FOUND = 404
-GATEWAY_TIMEOUT = 504
+FIRST_ERROR = HTTPStatus.BAD_REQUEST
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,11 +145,14 @@ class Try:
 
     def _begin(self) -> None:
         """Let the answer begin: nobody else is asked from here on."""
+        if self._patience.expired():
+            raise GivenUpError
         self._patience.reschedule(None)
         self._first = self._clock() - self._began
         work, attempt, known = self._work, self.attempt, self._known
         work.bodies.drop()
-        if Unreached in known and not any(each.reached for each in self._before):
+        unreached = Unreached in known
+        if unreached and not any(each.reached for each in self._before):
             facts.put(work.scope, known[Unreached])
         else:
             facts.put(work.scope, self.route(attempt.status or 0))
@@ -159,9 +161,12 @@ class Try:
         if attempt.why is not None:
             self._note(self._failure(attempt.why))
             return
+        if unreached:
+            return
         self._standing.succeeded(self._taken)
         if attempt.is_stream and self._step.offer.name:
             self._roster.observations.saw_first(self._step.offer, self._first)
+            self._remember()
 
     def _ended(self) -> None:
         """Learn from an answer that is whole."""
@@ -173,9 +178,13 @@ class Try:
         if usage is not None and offer.name:
             since = self._clock() - self._began - self._first if attempt.is_stream else 0.0
             self._roster.observations.saw_end(offer, usage.output_tokens, since)
-        if self._roster.affinity is not None:
-            cached = None if usage is None else usage.cached_input_tokens
-            self._roster.affinity.note(self._work.prefix, member_of(offer), cached)
+        self._remember(None if usage is None else usage.cached_input_tokens)
+
+    def _remember(self, cached: int | None = None) -> None:
+        """Note who has the beginning of this call, of which so many tokens were cached."""
+        affinity = self._roster.affinity
+        if affinity is not None:
+            affinity.note(self._work.prefix, member_of(self._step.offer), cached)
 
     def _failure(self, why: Why) -> Failure:
         unreached = Unreached in self._known
@@ -185,7 +194,7 @@ class Try:
             return msgspec.structs.replace(failure, status=said.status)
         if unreached:
             return msgspec.structs.replace(failure, why="unreachable", status=None)
-        if failure.status == GATEWAY_TIMEOUT:
+        if failure.status == HTTPStatus.GATEWAY_TIMEOUT:
             return msgspec.structs.replace(failure, why="timeout")
         return failure
 
@@ -194,12 +203,15 @@ class Try:
         status, own = failure.status, self._step.own_key
         if own and (status == LIMITED or status in REFUSALS):
             return
-        if failure.why == "timeout" and status is None and not self._blamed:
+        late = failure.why == "timeout" and status is None and not self._blamed
+        # It is the upstream's app that says so where the client has not sent all of its body.
+        waiting = status == HTTPStatus.REQUEST_TIMEOUT and self._answered() is None
+        if late or waiting:
             return
         after = failure.retry_after()
         if status == LIMITED or after is not None:
             self._standing.rest(self._step.offer.name, after, limited=status == LIMITED)
-        elif status != NOT_FOUND:
+        elif status != HTTPStatus.NOT_FOUND:
             self._standing.failed(self._taken, failure.why)
         self._observe(failed=True)
 
