@@ -8,7 +8,13 @@ from veneer.errors import Error
 from veneer.facts import Tried
 from veneer.routing.plan import Unfit
 from veneer.upstream._outcome import LIMITED, REFUSALS, Failure
-from veneer.upstream.failures import INTERRUPTED, REFUSED_KEY, SILENT, UNREACHABLE
+from veneer.upstream.failures import (
+    INTERRUPTED,
+    REFUSED_KEY,
+    REFUSED_OWN_KEY,
+    SILENT,
+    UNREACHABLE,
+)
 from veneer.upstream.transport import Headers
 
 RETRY = b"x-should-retry"
@@ -18,7 +24,6 @@ NO_ROOM = Error(
     "No provider that could serve this call has room for it now.",
     headers=((b"retry-after", b"1"),),
 )
-OWN_KEY = Error(Kind.OWN_KEY_REFUSED, "The provider refused the key of your own.")
 UNAUTHORIZED = 401
 
 
@@ -63,7 +68,7 @@ def final(failure: Failure, tried: Sequence[Tried], wait: float, *, own_key: boo
     if len(tried) > 1 and all(each.status == LIMITED for each in tried):
         return all_limited(wait)
     if own_key and failure.status in REFUSALS:
-        return OWN_KEY
+        return REFUSED_OWN_KEY
     # Who has shown no key of ours has refused the client's own.
     if failure.status in REFUSALS and failure.status != UNAUTHORIZED:
         return REFUSED_KEY

@@ -8,9 +8,8 @@ import msgspec
 from starlette.types import Scope
 
 from veneer import facts
-from veneer.dialects import Kind
 from veneer.errors import Error
-from veneer.upstream.failures import REFUSED_KEY
+from veneer.upstream.failures import REFUSED_KEY, REFUSED_OWN_KEY
 from veneer.upstream.forwarding import withheld
 from veneer.upstream.keys import Field, Keys, is_key, key_field, key_header
 from veneer.upstream.own_key import UpstreamKey
@@ -20,7 +19,6 @@ from veneer.wire import fields
 logger = logging.getLogger("veneer.upstream")
 
 REFUSALS = frozenset([HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN])
-REFUSED_OWN_KEY = Error(Kind.OWN_KEY_REFUSED, "The provider refused the key of your own.")
 
 
 class Shown(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ INTERRUPTED = Error(Kind.UPSTREAM_INTERRUPTED, "The model server broke off its r
 REFUSED_KEY = Error(
     Kind.UPSTREAM_REFUSED_KEY, "The model server refused the key that this service has for it."
 )
+REFUSED_OWN_KEY = Error(Kind.OWN_KEY_REFUSED, "The provider refused the key of your own.")
 BUSY = Error(
     Kind.UPSTREAM_BUSY,
     "Too many calls are waiting for the model server. Please try again.",
