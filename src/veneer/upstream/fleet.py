@@ -213,7 +213,7 @@ class Fleet:
     def _settle(self, replica: Replica, attempt: int, asking: Asking, prefix: Prefix) -> None:
         """Note how the asking of a replica has ended, whatever ended it."""
         if asking.failed:
-            replica.breaker.failed(attempt, f"it answered with {asking.status}")
+            replica.breaker.failed(attempt, "it gave no answer")
             logger.warning("%s: %s gave no answer", self.name, replica.place.shown)
         elif asking.answered or asking.succeeded:
             replica.breaker.succeeded(attempt)
