@@ -1,6 +1,6 @@
 """The base of every layer: opens the facts, checks who reads and writes which, has a lifespan."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,7 +22,8 @@ class Layer:
 
     A subclass says which fact types it `reads` (cannot work without) and `writes`, as class
     attributes or, where that depends on its options, on the instance before it calls this
-    constructor; it answers a request in `handle`, and may hold things open in `lifespan`.
+    constructor; it answers a request in `handle`, and may hold things open in `lifespan`. `app` is
+    what stands below it, and `below` the same at less cost, for the request that `handle` is given.
     `provides` names response facts that the app below writes without saying so.
 
     Raises `ConfigurationError` where a response fact that it reads is written by nothing below it.
@@ -33,6 +34,10 @@ class Layer:
 
     def __init__(self, app: ASGIApp, *, provides: Iterable[type] = ()) -> None:
         self.app = app
+        # One of ours need not find out again that a request is one, and has its facts.
+        self.below = app
+        if isinstance(app, Layer) and type(app).__call__ is Layer.__call__:
+            self.below = app.enter
         self._ready = False
         self._written: Written | None = None
         self._lifetime: Lifetime | None = None
@@ -49,9 +54,12 @@ class Layer:
         """Return a context that is open while the layer is in use."""
         return nullcontext()
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request, or hand it down to `self.app`."""
-        await self.app(scope, receive, send)
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one HTTP request, or hand it down to `self.below`.
+
+        A subclass that only hands it down may return what that returns; others are coroutines.
+        """
+        return self.below(scope, receive, send)
 
     async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one WebSocket, or hand it down as it is."""
@@ -63,17 +71,28 @@ class Layer:
             known = scope.get(facts.SCOPE_KEY)
             if known is None or Client not in known:
                 await self._own(scope, receive, send)
-                return
-            lifetime = self._lifetime
-            if not self._ready or (lifetime is not None and not lifetime.started):
-                await self._prepare(scope)
-            await self.handle(scope, receive, send)
+            else:
+                await self.enter(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.handle_websocket(scope, receive, send)
         elif self._lifetime is not None:
             await self._lifetime.join(self.app, scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+    def enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer an HTTP request whose facts a layer above has opened.
+
+        It is no coroutine of its own: each would cost every message of every call.
+        """
+        lifetime = self._lifetime
+        if self._ready and (lifetime is None or lifetime.started):
+            return self.handle(scope, receive, send)
+        return self._enter_first(scope, receive, send)
+
+    async def _enter_first(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._prepare(scope)
+        await self.handle(scope, receive, send)
 
     async def _own(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be the outermost layer of a request: open its facts and own its client."""
@@ -89,8 +108,7 @@ class Layer:
         known[Written] = self._written
         known[Client] = client
         try:
-            await self._prepare(scope)
-            await self.handle(scope, client.receive, send)
+            await self.enter(scope, client.receive, send)
         except ClientDisconnectedError:
             # There is nobody left to answer.
             return

@@ -111,7 +111,7 @@ class AuthMiddleware(Layer):
         """Pass the request on with its principal and without its credential, or refuse it."""
         if self._public is not None and self._public.certainly_hold(scope):
             facts.put(scope, PUBLIC)
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         shown = self._credentials.read(scope["headers"])
         if isinstance(shown, Error):
@@ -123,7 +123,7 @@ class AuthMiddleware(Layer):
             return
         scope = {**scope, "headers": shown.headers}
         facts.put(scope, judged)
-        await self.app(scope, receive, send)
+        await self.below(scope, receive, send)
 
     async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do the same for a WebSocket, before it is accepted."""

@@ -63,7 +63,7 @@ class CompatMiddleware(Layer):
         """Pass a call on in the target's words, or refuse it."""
         endpoint = endpoint_of(scope)
         if endpoint is None or endpoint.operation.name != "chat.completions":
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         call = facts.get(scope, Call) or await read_call(scope, receive)
         if isinstance(call, Error):
@@ -80,4 +80,4 @@ class CompatMiddleware(Layer):
         if asked.answers is not None:
             scope = {**scope, "headers": uncoded(scope["headers"])}
             send = TranslatedAnswer(asked.answers, send).send
-        await self.app(scope, receive, send)
+        await self.below(scope, receive, send)

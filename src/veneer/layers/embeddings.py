@@ -74,7 +74,7 @@ class EmbeddingsMiddleware(Layer):
         """Pass an embedding on, refuse it, or ask for its parts."""
         endpoint = endpoint_of(scope)
         if endpoint is None or endpoint.operation.name != "embeddings":
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         call = await read_call(scope, receive)
         if isinstance(call, Error):
@@ -96,7 +96,7 @@ class EmbeddingsMiddleware(Layer):
         if plan.base64:
             scope = {**scope, "headers": uncoded(scope["headers"])}
             send = EncodedAnswer(scope, receive, send).send
-        await self.app(scope, receive, send)
+        await self.below(scope, receive, send)
 
     async def _fan_out(self, plan: Plan, scope: Scope, receive: Receive, send: Send) -> None:
         asking = FanOut(self.app, scope, parallel=self._parallel, base64=plan.base64)

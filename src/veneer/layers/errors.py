@@ -44,7 +44,7 @@ class ErrorMiddleware(Layer):
         _say_anew(scope)
         response = _Response(scope, receive, send)
         try:
-            await self.app(scope, receive, response.send)
+            await self.below(scope, receive, response.send)
         except ClientDisconnectedError:
             raise
         except BodyTimeoutError:

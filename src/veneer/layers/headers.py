@@ -102,7 +102,7 @@ class HeadersMiddleware(Layer):
                 message = {**message, "headers": headers}
             return send(message)
 
-        await (refused or self.app)(scope, receive, send_with_headers)
+        await (refused or self.below)(scope, receive, send_with_headers)
 
     @staticmethod
     def _client_id(scope: Scope) -> str | None:

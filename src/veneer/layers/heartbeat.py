@@ -58,7 +58,7 @@ class HeartbeatMiddleware(Layer):
         """Pass the request on, and keep its stream alive."""
         stream = _Stream(scope, send, interval=self._interval, early_start=self._early_start)
         try:
-            await self.app(scope, receive, stream.send)
+            await self.below(scope, receive, stream.send)
         finally:
             await stream.close()
 

@@ -116,11 +116,11 @@ class IdempotencyMiddleware(Layer):
             if name in names:
                 break
         else:
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         endpoint = endpoint_of(scope)
         if endpoint is None or scope["method"] != "POST":
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         given = [value for name, value in scope["headers"] if name in names]
         asked = await self._asking.read(given, endpoint.operation, scope, receive)
@@ -178,4 +178,4 @@ class IdempotencyMiddleware(Layer):
                 message = {**message, "headers": [*message.get("headers", ()), field]}
             return send(message)
 
-        await self.app(scope, receive, send_with_status)
+        await self.below(scope, receive, send_with_status)

@@ -49,11 +49,11 @@ class LogMiddleware(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and write its line when it is over."""
         if not logger.isEnabledFor(logging.INFO):
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         seen = _Seen(send)
         try:
-            await self.app(scope, receive, seen.send)
+            await self.below(scope, receive, seen.send)
         except BaseException as error:
             seen.raised = type(error)
             raise

@@ -141,7 +141,7 @@ class ModelsMiddleware(Layer):
             return
         if endpoint is None or endpoint.operation.name not in KIND_OF:
             held = endpoint is not None and is_held(known.get(Principal))
-            await (UNREAD if held else self.app)(scope, receive, send)
+            await (UNREAD if held else self.below)(scope, receive, send)
             return
         call: Call | Form | Error
         if endpoint.operation.body is Body.JSON:
@@ -165,19 +165,19 @@ class ModelsMiddleware(Layer):
         if isinstance(found, Error):
             await found(scope, receive, send)
         elif form is None:
-            await self.app(found, receive, send)
+            await self.below(found, receive, send)
         else:
-            await form.pass_on(self.app, found, receive, send)
+            await form.pass_on(self.below, found, receive, send)
 
     async def _list(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._listing.has(endpoint, scope):
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         principal = facts.get(scope, Principal)
         if self._any:
             if endpoint.operation.name == MODELS and not is_held(principal):
                 # The app's own list may say more than we would.
-                await self.app(scope, receive, send)
+                await self.below(scope, receive, send)
                 return
             await self._discovery.refreshed()
         await self._listing.answer(self._discovery.catalog, endpoint, scope, receive, send)

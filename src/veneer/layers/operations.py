@@ -55,7 +55,7 @@ class OperationsMiddleware(Layer):
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
-        await self.app(scope, receive, send)
+        await self.below(scope, receive, send)
 
     async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket through where realtime is allowed; else refuse its handshake (403)."""
