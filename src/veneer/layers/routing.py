@@ -28,6 +28,8 @@ from veneer.wire.naming import renamed
 # Operations whose calls may go to one target or another.
 ROUTED = frozenset(["chat.completions", "completions", "responses", "embeddings"])
 
+NOTHING = Gateway()
+
 # The member's name, and what may stand for it where letters are written as escapes.
 QUOTED = b'"gateway"'
 _escaped = re.compile(
@@ -91,7 +93,7 @@ class RoutingMiddleware(Layer):
         known = scope[facts.SCOPE_KEY]
         client: Client = known[Client]
         body = client.kept
-        taken = taken_out(body) if says_gateway(body) else (body, Gateway())
+        taken = taken_out(body) if says_gateway(body) else (body, NOTHING)
         if isinstance(taken, Error):
             return taken
         rest, gateway = taken
@@ -118,7 +120,7 @@ def taken_out(body: bytes) -> tuple[bytes, Gateway] | Error:
     try:
         text = splice.value(body, (GATEWAY,))
         if text is None:
-            return body, Gateway()
+            return body, NOTHING
         gateway = read_gateway(text)
         if isinstance(gateway, Error):
             return gateway

@@ -141,6 +141,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
         A default that contradicts what is said gives way.
         """
+        if not self.said:
+            return defaults
         said = dict(self.said)
         if "optimize" in said:
             said.setdefault("weights", None)
