@@ -31,6 +31,7 @@ from veneer.dialects.routing import Warned
 from veneer.edits import edits_of
 from veneer.facts import Cost, Route
 from veneer.layers.relay import RelayMiddleware
+from veneer.routing.preferences import Preferences, Weights
 
 AURIKO = auriko()
 KEY = "routing_metadata"
@@ -280,3 +281,18 @@ async def test_a_stream_that_comes_at_once_tells_no_speed() -> None:
         (await ask(Script(b"".join(CHAT_WITH_USAGE), headers=SSE), stream=True)).body
     )
     assert told(last[KEY]).throughput_tps is None
+
+
+@pytest.mark.parametrize(
+    ("preferences", "strategy"),
+    [
+        (Preferences(), "cost-focus"),
+        (Preferences(optimize="tps"), "tps"),
+        (Preferences(optimize="tps", weights=Weights(cost=1)), "custom"),
+    ],
+)
+async def test_where_there_is_one_target_it_says_what_was_asked_for(
+    preferences: Preferences, strategy: str
+) -> None:
+    metadata = told((await ask(whole(ANSWER), preferences)).json()[KEY])
+    assert metadata.routing_strategy == strategy

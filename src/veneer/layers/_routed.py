@@ -13,6 +13,7 @@ from veneer.dialects import Dialect
 from veneer.dialects.routing import STRATEGIES, STRATEGY, Routing, Strategy
 from veneer.edits import Edits
 from veneer.facts import Cost, Route, Usage
+from veneer.routing.preferences import Preferences
 
 # Calls whose answers tell how they were routed.
 ROUTED = frozenset(["chat.completions", "completions", "responses", "embeddings"])
@@ -93,7 +94,7 @@ class Routed:
             provider=PROVIDER if route is None else route.target,
             model=model,
             canonical=canonical or model,
-            strategy=strategy_of(route),
+            strategy=strategy_of(route, known.get(Preferences)),
             cost=None if cost is None else cost.total,
             first=self._until_first(),
             throughput=self._throughput(usage),
@@ -117,7 +118,10 @@ class Routed:
         return (usage.output_tokens - 1) / seconds if seconds >= SHORTEST else None
 
 
-def strategy_of(route: Route | None) -> Strategy:
-    """Return by what a target was chosen; what is no word of Auriko's client would break it."""
-    said = None if route is None else route.strategy
-    return cast("Strategy", said) if said in STRATEGIES else STRATEGY
+def strategy_of(route: Route | None, preferences: Preferences | None) -> Strategy:
+    """Return by what a target was chosen, or was to be; other words would break Auriko's client."""
+    if route is not None and route.strategy in STRATEGIES:
+        return cast("Strategy", route.strategy)
+    if preferences is None:
+        return STRATEGY
+    return "custom" if preferences.weights is not None else preferences.optimize or STRATEGY
