@@ -228,6 +228,31 @@ async def test_a_replica_that_is_back_is_asked_again() -> None:
         await server.wait_closed()
 
 
+async def test_a_replica_is_back_as_soon_as_it_answers() -> None:
+    """Others are let in while the answer of the call that tried it still streams."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {}\n\n"
+    clock = Clock()
+    cut = True
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if not cut:
+            await peer.send(head)
+            await peer.rest()
+
+    async with serving(script) as server:
+        fleet = Fleet([server.url], clock=clock)
+        assert (await ask(fleet)).status == 502
+        cut = False
+        clock.now += 10
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                exchange = json_request(BODY)
+                await stack.enter_async_context(running(fleet, exchange))
+                await exchange.until(b"data")
+        await fleet.aclose()
+
+
 async def test_where_all_are_dead_the_call_is_refused_and_was_nowhere() -> None:
     outermost = Outermost(Fleet([dead_url(), dead_url()], name="local"))
     first = await ask(outermost)

@@ -1,4 +1,4 @@
-"""Where the replicas behind a name are: one at each of its addresses (A and AAAA records)."""
+"""Where the replicas of a fleet are: at each address of a name (A and AAAA records), or as told."""
 
 import asyncio
 import socket
@@ -34,6 +34,15 @@ def by_name(url: str) -> Lookup:
     Raises ValueError for what is no base URL.
     """
     return partial(_addresses, url, Origin.parse(split_url(url)[0]))
+
+
+def by_asking(ask: Callable[[], Awaitable[Sequence[str]]]) -> Lookup:
+    """Return a lookup of the URLs that somebody else's callable returns."""
+    return partial(_asked, ask)
+
+
+async def _asked(ask: Callable[[], Awaitable[Sequence[str]]]) -> list[Place]:
+    return list(map(Place, await ask()))
 
 
 async def _addresses(url: str, origin: Origin) -> list[Place]:

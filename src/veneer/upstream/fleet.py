@@ -19,7 +19,7 @@ from veneer.routing.affinity import Affinity
 from veneer.routing.prefix import Prefix
 from veneer.upstream._asking import Asking
 from veneer.upstream._discovery import Discovery
-from veneer.upstream._dns import Place, by_name
+from veneer.upstream._dns import Place, by_asking, by_name
 from veneer.upstream._repeatable import Repeatable
 from veneer.upstream._replicas import Replica, Replicas
 from veneer.upstream.failures import BUSY, UNREACHABLE
@@ -31,6 +31,9 @@ UNREACHED = Unreached()
 NO_PREFIX = Prefix()
 
 DEFAULT_REFRESH = 10.0
+# Who is asked, and the breaker's number for that.
+Taken = tuple[Replica, int]
+
 # How many replicas a call is tried at where none of them can be reached.
 TRIES = 3
 
@@ -85,7 +88,7 @@ class Fleet:
         if isinstance(replicas, Sequence) and not isinstance(replicas, str):
             self._replicas.set(_listed(replicas))
         else:
-            lookup = by_name(replicas) if isinstance(replicas, str) else partial(_asked, replicas)
+            lookup = by_name(replicas) if isinstance(replicas, str) else by_asking(replicas)
             discovery = Discovery(lookup, self._replicas.set, name=name, refresh=refresh)
             self._lifetime = Lifetime(discovery.lifespan)
 
@@ -162,14 +165,14 @@ class Fleet:
         tried: list[Replica] = []
         asking: Asking | None = None
         while len(tried) < TRIES and (taken := self._take(prefix, tried)) is not None:
-            replica, attempt = taken
+            replica, _ = taken
             known.pop(Unreached, None)
-            begun = partial(self._begun, replica, prefix, body)
+            begun = partial(self._begun, taken, prefix, body)
             asking = Asking(known, self.name, send, begun=begun)
             try:
                 await replica.app(scope, body.receive, asking.send)
             finally:
-                self._settle(replica, attempt, asking, prefix)
+                self._settle(taken, asking, prefix)
                 if not watched:
                     known.pop(Client, None)
             tried.append(replica)
@@ -192,7 +195,7 @@ class Fleet:
         model = None if call is None else call.model
         return self._affinity.prefix(text or await body.first(), model)
 
-    def _take(self, prefix: Prefix, tried: list[Replica]) -> tuple[Replica, int] | None:
+    def _take(self, prefix: Prefix, tried: list[Replica]) -> Taken | None:
         """Return who is asked next, with a call of theirs taken, and the breaker's attempt."""
         warm = None
         if self._affinity is not None and prefix.blocks:
@@ -204,22 +207,24 @@ class Fleet:
                 return replica, attempt
         return None
 
-    def _begun(self, replica: Replica, prefix: Prefix, body: Repeatable, asking: Asking) -> None:
+    def _begun(self, taken: Taken, prefix: Prefix, body: Repeatable, asking: Asking) -> None:
         """Note that an answer begins: its prompt has been read, and is not sent again."""
         body.forget()
+        replica, attempt = taken
+        if asking.answered or asking.succeeded:
+            replica.breaker.succeeded(attempt)
+            logger.debug("%s: %s answered %s", self.name, replica.place.shown, asking.status)
         if self._affinity is not None and asking.succeeded:
             self._affinity.note(prefix, replica.member)
 
-    def _settle(self, replica: Replica, attempt: int, asking: Asking, prefix: Prefix) -> None:
+    def _settle(self, taken: Taken, asking: Asking, prefix: Prefix) -> None:
         """Note how the asking of a replica has ended, whatever ended it."""
+        replica, attempt = taken
         if asking.failed:
             replica.breaker.failed(attempt, "it gave no answer")
             logger.warning("%s: %s gave no answer", self.name, replica.place.shown)
-        elif asking.answered or asking.succeeded:
-            replica.breaker.succeeded(attempt)
-            logger.debug("%s: %s answered %s", self.name, replica.place.shown, asking.status)
-            if self._affinity is not None and asking.cached is not None:
-                self._affinity.note(prefix, replica.member, asking.cached)
+        elif self._affinity is not None and asking.succeeded and asking.cached is not None:
+            self._affinity.note(prefix, replica.member, asking.cached)
         replica.breaker.end(attempt)
         self._replicas.give_back(replica)
 
@@ -242,7 +247,3 @@ def _listed(urls: Sequence[str]) -> list[Place]:
     if len(set(urls)) < len(urls):
         raise ValueError("A replica is listed twice: give each URL once.")
     return list(map(Place, urls))
-
-
-async def _asked(ask: Callable[[], Awaitable[Sequence[str]]]) -> list[Place]:
-    return list(map(Place, await ask()))
