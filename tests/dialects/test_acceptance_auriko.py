@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from auriko._client import AsyncClient, Client
+from auriko.errors.types import BadRequestError
 
 from tests.dialects.auriko_calls import DIALECT, check, client_of
 from tests.dialects.served import ALIAS, CHAT, SAYS_HELLO, Served, served
@@ -49,6 +50,21 @@ def test_chat_tells_how_it_was_routed_and_how_the_caller_stands(client: Any) -> 
     assert fields.credits_balance_microdollars > 0
     assert float(fields.get("x-budget-daily-limit")) == 50
     assert float(fields.get("x-budget-daily-spend")) > 0
+
+
+def test_one_target_takes_what_is_said_of_routing(client: Any) -> None:
+    """None of it goes on to the model server, which may refuse members that it does not know."""
+    gateway = {"routing": {"max_ttft_ms": 5000, "mode": "pool"}, "metadata": {"tags": ["x"]}}
+    answer = client.chat.completions.create(
+        model=f"{ALIAS}:tps", messages=SAYS_HELLO, gateway=gateway
+    )
+    assert answer.routing_metadata.routing_strategy == "tps"
+    assert answer.model == ALIAS
+    with pytest.raises(BadRequestError) as caught:
+        client.chat.completions.create(
+            model=ALIAS, messages=SAYS_HELLO, gateway={"routing": {"optimise": "cost"}}
+        )
+    assert (caught.value.code, caught.value.param) == ("unknown_field", "gateway.routing.optimise")
 
 
 async def test_the_asynchronous_client_gets_the_same(async_client: Any) -> None:

@@ -44,6 +44,7 @@ from veneer.layers.models import ModelsMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.ratelimit import RateLimitMiddleware
 from veneer.layers.relay import RelayMiddleware
+from veneer.layers.routing import RoutingMiddleware
 from veneer.stack import Stack
 from veneer.upstream.proxy import Upstream
 from veneer.upstream.tls import client_context
@@ -166,6 +167,8 @@ def _counting(
     yield _layer("operations", OperationsMiddleware, **served)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
+    if dialect.gateway:
+        yield _layer("routing", RoutingMiddleware, max_body=max_body)
     if catalog is not None:
         shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
         yield _layer("catalog", ModelsMiddleware, max_body=max_body, **catalog, **shown)
