@@ -7,19 +7,22 @@ request, and everybody below asks it.
 
 import asyncio
 import math
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Awaitable, Callable
+from types import CoroutineType, TracebackType
 from typing import Self, cast
 
 from starlette.types import Message, Receive, Scope
 
 from veneer import facts
+from veneer.begun import Begun
 
 # A watcher costs a task, so only calls that last this long (in seconds) get one.
 WATCH_AFTER = 0.025
 
 # What tells where a body ends.
 FRAMING = frozenset([b"content-length", b"transfer-encoding"])
+
+DISCONNECT = "http.disconnect"
 
 # An integer of more digits is no length that anything could have.
 MAX_DIGITS = 19
@@ -112,7 +115,10 @@ class Client:
         if self._body is None:
             if self._handed:
                 raise RuntimeError("a part of the body has been read by somebody else")
-            await self._gather(limit)
+            while not self._complete:
+                if self._size > limit:
+                    raise BodyTooLargeError
+                await self._part()
             parts = self._parts
             self._body = parts[0] if len(parts) == 1 else b"".join(parts)
             self._parts = []
@@ -120,14 +126,8 @@ class Client:
             raise BodyTooLargeError
         return self._body
 
-    async def _gather(self, limit: int) -> None:
-        while not self._complete:
-            if self._size > limit:
-                raise BodyTooLargeError
-            await self._part()
-
     async def _part(self) -> None:
-        if self.disconnected or (message := await self._read())["type"] == "http.disconnect":
+        if self._left_at is not None or (message := await self._read())["type"] == DISCONNECT:
             raise ClientDisconnectedError
         part = bytes(message.get("body", b""))
         self._parts.append(part)
@@ -157,12 +157,23 @@ class Client:
 
     async def _read(self) -> Message:
         """Read the server's next message while the body is incomplete, within the idle timeout."""
+        receiving = self._receive()
+        if not isinstance(receiving, CoroutineType):
+            return self._noted(await self._wait_for(receiving))
+        try:
+            waits_for = receiving.send(None)
+        except StopIteration as done:
+            # Most bodies are there already, and need no timer.
+            return self._noted(done.value)
+        return self._noted(await self._wait_for(Begun(receiving, waits_for)))
+
+    async def _wait_for(self, receiving: Awaitable[Message]) -> Message:
         reader = self._reader = cast("asyncio.Task[object]", asyncio.current_task())
         cancelling = reader.cancelling()
         self._waiting_since = asyncio.get_running_loop().time()
         self._arm(WATCH_AFTER)
         try:
-            message = await self._receive()
+            return await receiving
         except asyncio.CancelledError:
             timed_out, self._timed_out = self._timed_out, False
             if timed_out and reader.uncancel() <= cancelling:
@@ -170,7 +181,9 @@ class Client:
             raise
         finally:
             self._reader = None
-        if message["type"] == "http.disconnect":
+
+    def _noted(self, message: Message) -> Message:
+        if message["type"] == DISCONNECT:
             self._left()
             return message
         if not message.get("more_body", False):
@@ -198,7 +211,7 @@ class Client:
         if not self.disconnected and not self._closed:
             self._watch()
             await self._over_event().wait()
-        return {"type": "http.disconnect"}
+        return {"type": DISCONNECT}
 
     def replace_body(self, scope: Scope, body: bytes) -> Scope:
         """Hand another body down: return a copy of the scope with its content-length mended.
@@ -271,7 +284,8 @@ class Client:
     def close(self) -> None:
         """Stop watching: the call is over, and nobody below is to wait for its client."""
         self._closed = True
-        self._disarm()
+        if self._timer is not None:
+            self._disarm()
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
@@ -317,7 +331,7 @@ class Client:
 
     async def _await_disconnect(self) -> None:
         message = await self._receive()
-        while message["type"] != "http.disconnect":
+        while message["type"] != DISCONNECT:
             message = await self._receive()
         self._left()
 

@@ -1,8 +1,10 @@
 """A bound on the time of a call that often needs none."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from veneer.begun import Begun
 
 T = TypeVar("T")
 
@@ -21,10 +23,10 @@ async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-    return await _bounded(seconds, _Begun(coroutine, waits_for))
+    return await _bounded(seconds, Begun(coroutine, waits_for))
 
 
-async def _bounded(seconds: float, begun: "_Begun[T]") -> T:
+async def _bounded(seconds: float, begun: Begun[T]) -> T:
     loop = asyncio.get_running_loop()
     step = seconds / _STEPS
     timer: asyncio.TimerHandle
@@ -42,27 +44,3 @@ async def _bounded(seconds: float, begun: "_Begun[T]") -> T:
             return await begun
         finally:
             timer.cancel()
-
-
-class _Begun(Generator[Any, Any, T]):
-    """The rest of a coroutine that has taken its first step, and what it waits for since."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, T], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-        self._told = False
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        return self
-
-    def send(self, value: Any) -> Any:
-        """Say what is waited for; take the next steps after that."""
-        if self._told:
-            return self._coroutine.send(value)
-        self._told = True
-        return self._waits_for
-
-    def throw(self, *error: Any) -> Any:
-        """Raise an error (a cancellation) where the coroutine waits."""
-        self._told = True
-        return self._coroutine.throw(*error)
