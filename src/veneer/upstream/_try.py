@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -67,9 +68,9 @@ class Try:
         self._before = before
         self._blamed = blamed
         self._standing = roster.standing(step.offer.target)
-        self._known = dict(work.scope[facts.SCOPE_KEY])
-        for kind in (Route, Unreached):
-            self._known.pop(kind, None)
+        self._known: dict[type, Any] = work.scope[facts.SCOPE_KEY]
+        # What the target's app has said of where the call went.
+        self._said: Route | None = None
         self._patience = asyncio.timeout(None)
         self._began = 0.0
         self._first = 0.0
@@ -79,10 +80,21 @@ class Try:
         """Ask; return how that failed, None if there is an answer, or nobody who waits for one.
 
         `scope` is that of the body for this try, which may take so many seconds until there is an
-        answer. Raises what breaks an answer that has begun.
+        answer. Raises what breaks an answer that has begun. Of a try that fails no facts remain.
         """
+        known, before = self._known, dict(self._known)
+        for kind in (Route, Unreached):
+            known.pop(kind, None)
+        try:
+            return await self._ask(scope, seconds)
+        finally:
+            known.pop(UpstreamKey, None)
+            if not self.attempt.began:
+                known.clear()
+                known.update(before)
+
+    async def _ask(self, scope: Scope, seconds: float) -> Failure | None:
         work, step, attempt = self._work, self._step, self.attempt
-        scope = {**scope, facts.SCOPE_KEY: self._known}
         if step.own_key and work.own_keys is not None:
             self._known[UpstreamKey] = UpstreamKey(work.own_keys.keys[step.offer.target])
         self._began = self._clock()
@@ -126,7 +138,7 @@ class Try:
 
     def route(self, status: int) -> Route:
         """Return where the call went with this try, whose answer has this status."""
-        own, step = self._answered(), self._step
+        own, step = self._said, self._step
         return Route(
             target=step.offer.target,
             status=status if own is None else own.status,
@@ -140,8 +152,8 @@ class Try:
         )
 
     def _answered(self) -> Route | None:
-        """Return what the target's app has said of where the call went."""
-        return self._known.get(Route)
+        self._said = self._known.get(Route)
+        return self._said
 
     def _begin(self) -> None:
         """Let the answer begin: nobody else is asked from here on."""
@@ -152,10 +164,9 @@ class Try:
         work, attempt, known = self._work, self.attempt, self._known
         work.bodies.drop()
         unreached = Unreached in known
-        if unreached and not any(each.reached for each in self._before):
-            facts.put(work.scope, known[Unreached])
-        else:
-            facts.put(work.scope, self.route(attempt.status or 0))
+        if not unreached or any(each.reached for each in self._before):
+            known.pop(Unreached, None)
+            known[Route] = self.route(attempt.status or 0)
         if warnings := (*self._plan.warnings, *self._step.warnings):
             edits_of(work.scope).warnings += warnings
         if attempt.why is not None:
@@ -189,7 +200,7 @@ class Try:
     def _failure(self, why: Why) -> Failure:
         unreached = Unreached in self._known
         failure = self.attempt.failure("unreachable" if unreached else why, reached=not unreached)
-        said = self._answered()
+        said = self._said
         if said is not None:
             return msgspec.structs.replace(failure, status=said.status)
         if unreached:
@@ -205,7 +216,7 @@ class Try:
             return
         late = failure.why == "timeout" and status is None and not self._blamed
         # It is the upstream's app that says so where the client has not sent all of its body.
-        waiting = status == HTTPStatus.REQUEST_TIMEOUT and self._answered() is None
+        waiting = status == HTTPStatus.REQUEST_TIMEOUT and self._said is None
         if late or waiting:
             return
         after = failure.retry_after()
