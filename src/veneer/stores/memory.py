@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from veneer.keys.record import KeyRecord
+from veneer.provider_keys.record import Owner, ProviderKeyRecord
 
 
 class MemoryKeyStore:
@@ -74,3 +75,42 @@ class MemoryKeyStore:
 
     async def aclose(self) -> None:
         """Forget nothing: what is in memory needs no closing."""
+
+
+class MemoryProviderKeyStore:
+    """Keeps callers' keys for providers in this process, sealed: for tests and trials."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str, str], ProviderKeyRecord] = {}
+
+    async def find(self, owners: Sequence[Owner]) -> Sequence[ProviderKeyRecord]:
+        """Return all keys of these owners."""
+        return [record for record in self._records.values() if record.owner in owners]
+
+    async def list(self, owner: Owner | None = None) -> Sequence[ProviderKeyRecord]:
+        """Return the keys of an owner, or all, in the order of owners and providers."""
+        records = [record for _, record in sorted(self._records.items())]
+        return [record for record in records if owner is None or record.owner == owner]
+
+    async def put(self, record: ProviderKeyRecord) -> None:
+        """Keep a key, in place of the one that its owner had for this provider."""
+        self._records[_place(record.owner, record.provider)] = record
+
+    async def replace(self, old: ProviderKeyRecord, new: ProviderKeyRecord) -> bool:
+        """Keep `new` in place of `old`, and return whether that is still what is there."""
+        place = _place(old.owner, old.provider)
+        if self._records.get(place) != old:
+            return False
+        self._records[place] = new
+        return True
+
+    async def delete(self, owner: Owner, provider: str) -> bool:
+        """Forget a key, and return whether there was one."""
+        return self._records.pop(_place(owner, provider), None) is not None
+
+    async def aclose(self) -> None:
+        """Forget nothing: what is in memory needs no closing."""
+
+
+def _place(owner: Owner, provider: str) -> tuple[str, str, str]:
+    return owner.kind, owner.id, provider

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from veneer.keys.store import KeyStore
-from veneer.stores.memory import MemoryKeyStore
+from veneer.provider_keys.store import ProviderKeyStore
+from veneer.stores.memory import MemoryKeyStore, MemoryProviderKeyStore
 
 if TYPE_CHECKING:
     from veneer.stores.database import Database
@@ -35,6 +36,16 @@ def open_key_store(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> KeyStore:
     from veneer.stores.keys import SqlKeyStore  # noqa: PLC0415 - the toolkit is an extra
 
     return SqlKeyStore(database)
+
+
+def open_provider_key_store(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> ProviderKeyStore:
+    """Return the store of callers' keys for providers at a URL; all as for `open_key_store`."""
+    if url == "memory://":
+        return MemoryProviderKeyStore()
+    database = open_database(url, timeout=timeout)
+    from veneer.stores.provider_keys import SqlProviderKeyStore  # noqa: PLC0415 - as above
+
+    return SqlProviderKeyStore(database)
 
 
 def open_database(url: str, *, timeout: float = DEFAULT_TIMEOUT) -> "Database":

@@ -1,0 +1,1 @@
+"""Provider keys: those that callers have of their own for providers, and who tells them."""
