@@ -17,6 +17,7 @@ from veneer.facts import Route, Unreached
 from veneer.layers.compat import CompatMiddleware
 from veneer.lifetime import lifespan
 from veneer.routing.target import Target
+from veneer.upstream.fleet import Fleet
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.proxy import Upstream
 from veneer.upstream.router import Router
@@ -192,7 +193,7 @@ async def test_the_operators_refused_key_has_another_asked() -> None:
 
 
 async def test_health_checks_leave_a_server_alone_until_it_is_back() -> None:
-    async with serving(answering(ok(b"{}", JSON))) as server:
+    async with serving(answering(*[ok(b"{}", JSON)] * 9)) as server:
         there = Upstream(server.url)
         away = Upstream("http://127.0.0.1:1")
         app = Router(
@@ -205,3 +206,23 @@ async def test_health_checks_leave_a_server_alone_until_it_is_back() -> None:
 
     nobody = Router([Target(name="a", app=Upstream("http://127.0.0.1:1"))])
     assert not await nobody.reachable()
+
+
+async def test_a_fleet_is_one_target() -> None:
+    async with serving(answering(BROKEN)) as first, serving(answering(GOOD)) as second:
+        fleet = Fleet(["http://127.0.0.1:1", first.url], name="inside")
+        app = Router(
+            [
+                Target(name="fleet", app=fleet, weight=1e6),
+                Target(name="other", app=Upstream(second.url)),
+            ],
+            random=lambda: 0.25,
+        )
+        exchange = await chat().run(app)
+        await app.aclose()
+
+    assert (exchange.status, exchange.body) == (HTTPStatus.OK, EVENT + DONE)
+    route = facts.get(exchange.scope, Route)
+    assert route is not None
+    assert (route.target, [tried.target for tried in route.tried]) == ("other", ["fleet"])
+    assert (route.tried[0].status, route.tried[0].reached) == (500, True)

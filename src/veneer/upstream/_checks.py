@@ -38,7 +38,9 @@ class Checks:
     async def _look(self, target: Target) -> None:
         check = check_of(target)
         if check is not None:
-            self._roster.standing(target.name).checked(healthy=await check())
+            # A connection that idled may have died unnoticed: that is no answer yet.
+            healthy = await check() or await check()
+            self._roster.standing(target.name).checked(healthy=healthy)
 
 
 def check_of(target: Target) -> Check | None:
