@@ -7,7 +7,7 @@ import pytest
 from tests.calls import call_of, refused
 from veneer.call import Call
 from veneer.dialects import Kind
-from veneer.members import read_members
+from veneer.members import ResponsesMembers, read_members
 from veneer.stored import MAX_ITEM_MEMBERS, MAX_ITEMS, refuse_stored
 
 DEEP = 100_000
@@ -92,6 +92,7 @@ async def test_deep_items_are_refused_as_too_deep() -> None:
 )
 def test_where_nothing_is_kept_an_answer_may_not_ask_for_it(store: bytes, *, refused: bool) -> None:
     members = read_members("responses", b'{"store":%b}' % store)
+    assert isinstance(members, ResponsesMembers)
     assert refuse_stored(members) is None
     error = refuse_stored(members, keeps=False)
     assert (error is not None) == refused

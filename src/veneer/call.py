@@ -1,19 +1,21 @@
 """The call: what a request asks of a model, read once by the first layer that needs it."""
 
+from functools import lru_cache
 from types import MappingProxyType
 
 import msgspec
 from starlette.types import Receive, Scope
 
 from veneer import facts
-from veneer.client import BodyTimeoutError, BodyTooLargeError, client_of
+from veneer.client import MAX_DIGITS, BodyTimeoutError, BodyTooLargeError, client_of
 from veneer.dialects import Dialect, Kind
 from veneer.errors import BODY_LATE, Error
 from veneer.facts import RequestFact
-from veneer.members import Members, StreamOptions, read_members
-from veneer.operations import Body, Operation, endpoint_of
+from veneer.members import ABSENT, Members, ResponsesMembers, StreamOptions, read_members
+from veneer.operations import Body, Endpoint, Operation, endpoint_of
 from veneer.stored import refuse_stored
-from veneer.wire import fields, splice
+from veneer.wire import splice
+from veneer.wire.fields import is_json, media_type
 
 # OpenAI takes up to 50 MB of images in a request; a JSON body is held in memory: less by default.
 MAX_BODY = 32 * 1024 * 1024
@@ -44,6 +46,11 @@ class Call(RequestFact, frozen=True):
 # Bytes of a member beyond which it is not decoded: what we read is short, whatever else is sent.
 MAX_MEMBER = 4096
 
+# Names of models that are known to be names.
+MAX_REMEMBERED = 256
+
+_JSON = Body.JSON
+
 UNSAID = (b"", b"null")
 FLAGS = MappingProxyType({b"": False, b"null": False, b"false": False, b"true": True})
 
@@ -66,16 +73,17 @@ async def read_call(
     refer to what is stored upstream. Raises `ClientDisconnectedError` where the client left before
     its body was whole.
     """
-    call = facts.get(scope, Call)
+    known = facts.all_in(scope)
+    call: Call | None = known.get(Call)
     if call is not None:
         return call
-    endpoint = endpoint_of(scope)
+    endpoint = known.get(Endpoint) or endpoint_of(scope)
     if endpoint is None:
         return Error(Kind.UNKNOWN_URL, "Unknown request URL.")
-    if endpoint.operation.body is Body.JSON:
-        return await read_json(endpoint.operation, scope, receive, max_body=max_body, stored=stored)
-    call = Call(endpoint.operation)
-    facts.put(scope, call)
+    operation = endpoint.operation
+    if operation.body is _JSON:
+        return await read_json(operation, scope, receive, max_body=max_body, stored=stored)
+    call = known[Call] = Call(operation)
     return call
 
 
@@ -83,38 +91,40 @@ async def read_json(
     operation: Operation, scope: Scope, receive: Receive, *, max_body: int, stored: bool = False
 ) -> Call | Error:
     """Return what a request with a JSON body asks for, as `read_call` does."""
-    body = await _read_body(scope, receive, max_body)
-    if isinstance(body, Error):
-        return body
-    dialect = facts.get(scope, Dialect)
-    keeps = dialect is None or dialect.keeps_answers
-    read = _read_members(operation, body, stored=stored, keeps=keeps)
+    refused = _refused_unread(scope, max_body)
+    if refused is not None:
+        return refused
+    try:
+        body = await client_of(scope, receive).body(max_body)
+    except BodyTooLargeError:
+        return _too_large(max_body)
+    except BodyTimeoutError:
+        return BODY_LATE
+    known = facts.all_in(scope)
+    dialect = known.get(Dialect)
+    read = _read_members(operation, body, stored, dialect is None or dialect.keeps_answers)
     if isinstance(read, Call):
-        facts.put(scope, read)
+        known[Call] = read
     return read
 
 
-async def _read_body(scope: Scope, receive: Receive, max_body: int) -> bytes | Error:
+def _refused_unread(scope: Scope, max_body: int) -> Error | None:
+    """Return the error of a request whose fields tell that its body will not be read."""
     headers = dict(scope["headers"])
-    if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
+    coding = headers.get(b"content-encoding")
+    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
         return Error(
             Kind.UNSUPPORTED_MEDIA_TYPE,
             "JSON bodies are read without a Content-Encoding: send this one uncompressed.",
         )
     kind = headers.get(b"content-type")
-    if kind is not None and not fields.is_json(fields.media_type(kind)):
+    if kind is not None and kind != b"application/json" and not is_json(media_type(kind)):
         return Error(
             Kind.UNSUPPORTED_MEDIA_TYPE,
             "This operation takes JSON: send Content-Type: application/json.",
         )
-    if _is_beyond(max_body, headers.get(b"content-length", b"")):
-        return _too_large(max_body)
-    try:
-        return await client_of(scope, receive).body(max_body)
-    except BodyTooLargeError:
-        return _too_large(max_body)
-    except BodyTimeoutError:
-        return BODY_LATE
+    length = headers.get(b"content-length")
+    return _too_large(max_body) if length is not None and _is_beyond(max_body, length) else None
 
 
 def _too_large(limit: int) -> Error:
@@ -127,11 +137,11 @@ def _too_large(limit: int) -> Error:
 
 def _is_beyond(limit: int, announced: bytes) -> bool:
     """Whether a content-length says more than the limit; Python refuses to read absurd ones."""
-    digits = announced.lstrip(b"0")
-    return digits.isdigit() and (len(digits) > len(str(limit)) or int(digits) > limit)
+    digits = announced if len(announced) <= MAX_DIGITS else announced.lstrip(b"0")
+    return digits.isdigit() and (len(digits) > MAX_DIGITS or int(digits) > limit)
 
 
-def _read_members(operation: Operation, body: bytes, *, stored: bool, keeps: bool) -> Call | Error:
+def _read_members(operation: Operation, body: bytes, stored: bool, keeps: bool) -> Call | Error:  # noqa: FBT001 - a keyword costs each call, and there is one caller
     if not body.isascii():
         try:
             body.decode()
@@ -139,9 +149,11 @@ def _read_members(operation: Operation, body: bytes, *, stored: bool, keeps: boo
             return Error(Kind.INVALID_JSON, f"The request body is not UTF-8 (byte {error.start}).")
     try:
         members = read_members(operation.name, body)
-        return (None if stored else refuse_stored(members, keeps=keeps)) or _judge(
-            operation, members
-        )
+        if not stored and isinstance(members, ResponsesMembers):
+            refused = refuse_stored(members, keeps=keeps)
+            if refused is not None:
+                return refused
+        return _judge(operation, members)
     except RecursionError:
         return Error(Kind.INVALID_JSON, "The request body is nested too deeply.")
     except splice.DuplicateMemberError as error:
@@ -158,25 +170,28 @@ def is_name(text: str) -> bool:
 
 
 def _judge(operation: Operation, members: Members) -> Call | Error:
-    text = bytes(members.model)
-    if text[:1] != b'"' and text not in UNSAID:
-        return Error(Kind.INVALID_TYPE, "'model' must be a string.", param="model")
-    model = None
-    if text not in UNSAID:
-        model = _name.decode(text) if len(text) <= MAX_MEMBER else None
-        if model is None or not is_name(model):
-            return NO_NAME
-    stream = FLAGS.get(bytes(members.stream))
-    if stream is None:
-        return Error(Kind.INVALID_TYPE, "'stream' must be true or false.", param="stream")
-    options = bytes(members.stream_options)
-    if len(options) > MAX_MEMBER:
-        return Error(
-            Kind.INVALID_VALUE,
-            f"'stream_options' is longer than {MAX_MEMBER} bytes.",
-            param="stream_options",
-        )
-    wanted = _options.decode(options).include_usage if options[:1] == b"{" else None
+    # Most calls leave out most of what may be said, which is all that this looks at then.
+    model, stream, wanted = None, False, None
+    if members.model is not ABSENT:
+        name = _model_of(bytes(members.model)[: MAX_MEMBER + 1])
+        if isinstance(name, Error):
+            return name
+        model = name
+    if members.stream is not ABSENT:
+        flag = FLAGS.get(bytes(members.stream))
+        if flag is None:
+            return Error(Kind.INVALID_TYPE, "'stream' must be true or false.", param="stream")
+        stream = flag
+    if members.stream_options is not ABSENT:
+        options = bytes(members.stream_options)
+        if len(options) > MAX_MEMBER:
+            return Error(
+                Kind.INVALID_VALUE,
+                f"'stream_options' is longer than {MAX_MEMBER} bytes.",
+                param="stream_options",
+            )
+        if options[:1] == b"{":
+            wanted = _options.decode(options).include_usage
     return Call(
         operation,
         model,
@@ -186,3 +201,14 @@ def _judge(operation: Operation, members: Members) -> Call | Error:
         members.output_cap(),
         members.choices(),
     )
+
+
+@lru_cache(MAX_REMEMBERED)
+def _model_of(text: bytes) -> str | Error | None:
+    """Return the name of a model, or its error, from its text, or as much of that as it takes."""
+    if text in UNSAID:
+        return None
+    if text[:1] != b'"':
+        return Error(Kind.INVALID_TYPE, "'model' must be a string.", param="model")
+    name = _name.decode(text) if len(text) <= MAX_MEMBER else None
+    return NO_NAME if name is None or not is_name(name) else name

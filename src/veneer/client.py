@@ -401,8 +401,8 @@ class WhileConnected:
 
 def client_of(scope: Scope, receive: Receive) -> Client:
     """Return the client of this request; the first to ask makes it from the server's `receive`."""
-    client = facts.get(scope, Client)
+    known = facts.all_in(scope)
+    client: Client | None = known.get(Client)
     if client is None:
-        client = Client(receive)
-        facts.put(scope, client)
+        client = known[Client] = Client(receive)
     return client

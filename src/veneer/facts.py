@@ -243,6 +243,12 @@ def open_in(scope: MutableMapping[str, Any]) -> dict[type, Any]:
     return facts
 
 
+def all_in(scope: MutableMapping[str, Any]) -> dict[type, Any]:
+    """Return the facts of a request by their types, opened by the first to ask."""
+    facts: dict[type, Any] | None = scope.get(SCOPE_KEY)
+    return open_in(scope) if facts is None else facts
+
+
 def put(scope: MutableMapping[str, Any], fact: object) -> None:
     """Leave a fact under its type, replacing an earlier one of the same type."""
     facts = scope.get(SCOPE_KEY)

@@ -70,6 +70,8 @@ class ChatMembers(Members):
         """See `Members.output_cap`."""
         # Servers differ in which of the two they know.
         first, second = self.max_completion_tokens, self.max_tokens
+        if first is ABSENT:
+            return None if second is ABSENT else count(second)
         if is_unsaid(first) or is_unsaid(second):
             return count(second if is_unsaid(first) else first)
         caps = (count(first), count(second))
@@ -77,7 +79,7 @@ class ChatMembers(Members):
 
     def choices(self) -> int:
         """See `Members.choices`."""
-        return times(self.n)
+        return 1 if self.n is ABSENT else times(self.n)
 
 
 class CompletionMembers(Members):
@@ -184,16 +186,16 @@ def read_members(operation: str, body: bytes) -> Members:
 def _refuse_duplicates(body: bytes, members: Members) -> None:
     there = []
     for quoted, raw in zip(_QUOTED[type(members)], msgspec.structs.astuple(members), strict=True):
-        size = len(raw)
-        if size:
+        if raw is not ABSENT:
             there.append(quoted)
-            if size > LONG:
+            if len(raw) > LONG:
                 body = _without(body, quoted, bytes(raw))
     if may_repeat(body, there):
         splice.members(body, frozenset(members.__struct_fields__))
-    options = bytes(members.stream_options)
-    if options[:1] == b"{" and may_repeat(options, (b'"include_usage"',)):
-        splice.members(options, ("include_usage",))
+    if members.stream_options is not ABSENT:
+        options = bytes(members.stream_options)
+        if options[:1] == b"{" and may_repeat(options, (b'"include_usage"',)):
+            splice.members(options, ("include_usage",))
 
 
 def _without(body: bytes, quoted: bytes, value: bytes) -> bytes:

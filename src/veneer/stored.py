@@ -6,7 +6,7 @@ import msgspec
 
 from veneer.dialects import Kind
 from veneer.errors import Error
-from veneer.members import Members, ResponsesMembers, may_repeat
+from veneer.members import ResponsesMembers, may_repeat
 from veneer.wire import splice
 
 # Items of a Responses call are looked at one by one, and their members where two may be of a name.
@@ -27,15 +27,13 @@ _item = msgspec.json.Decoder(Item)
 _QUOTED = tuple(b'"%b"' % name.encode() for name in Item.__struct_fields__)
 
 
-def refuse_stored(members: Members, *, keeps: bool = True) -> Error | None:
+def refuse_stored(members: ResponsesMembers, *, keeps: bool = True) -> Error | None:
     """Return the error for what reads or leaves something behind the upstream's key.
 
     `keeps` is whether an answer may be left there, where nobody here can read it.
 
     Raises what `splice.members` does for an item that can be read in two ways.
     """
-    if not isinstance(members, ResponsesMembers):
-        return None
     for name in ("background", "previous_response_id", "conversation"):
         if bytes(getattr(members, name)) not in (b"", b"null", b"false"):
             return Error(
