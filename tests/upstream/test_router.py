@@ -210,10 +210,11 @@ def test_a_deadline_holds_for_all_tries_together() -> None:
     virtual.run(main())
 
 
-def test_a_client_may_be_less_patient_and_nobody_is_blamed_for_that() -> None:
+@pytest.mark.parametrize("deed", [hangs, streams(b": busy\n\n", b": busy\n\n", wait=0.4)])
+def test_a_client_may_be_less_patient_and_nobody_is_blamed_for_that(deed: Deed) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        app = Scripted(hangs)
+        app = Scripted(deed)
         router = routed(app, clock=loop.time)
         for _ in range(20):
             began = loop.time()
@@ -341,6 +342,16 @@ async def test_nobody_reached_means_nothing_used() -> None:
     assert exchange.status == HTTPStatus.BAD_GATEWAY
     assert fact(exchange, Unreached) is not None
     assert fact(exchange, Route) is None
+
+
+async def test_all_that_were_asked_are_known_where_nobody_answered() -> None:
+    apps = [Scripted(deed) for deed in (refuses, answers(ERROR, 500), stays_away)]
+    exchange = await call().run(routed(*apps))
+
+    route = fact(exchange, Route)
+    assert (route.target, [tried.target for tried in route.tried]) == ("b", ["a", "c"])
+    assert [tried.why for tried in route.tried] == ["unreachable", "broken"]
+    assert exchange.status == HTTPStatus.BAD_GATEWAY
 
 
 async def test_a_model_that_nobody_has_is_not_found() -> None:

@@ -214,7 +214,7 @@ class Try:
         status, own = failure.status, self._step.own_key
         if own and (status == LIMITED or status in REFUSALS):
             return
-        late = failure.why == "timeout" and status is None and not self._blamed
+        late = self._patience.expired() and not self._blamed
         # It is the upstream's app that says so where the client has not sent all of its body.
         waiting = status == HTTPStatus.REQUEST_TIMEOUT and self._said is None
         if late or waiting:
