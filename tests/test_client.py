@@ -718,3 +718,22 @@ async def test_what_is_no_length_stays_with_another_start(length: bytes) -> None
     await client.inspect(Looked(), until=lambda: False, limit=10)
     scope = scope_with((b"content-length", length))
     assert client.replace_start(scope, b"a")["headers"] == [(b"content-length", length)]
+
+
+@pytest.mark.parametrize("read", [True, False])
+async def test_a_body_that_was_dropped_is_not_delivered_again(*, read: bool) -> None:
+    server = Server([b"ab"])
+    client = Client(server.receive)
+    await client.body(10)
+    if read:
+        assert await read_body(client.receive) == b"ab"
+    client.drop_body()
+    assert client.kept == b""
+    client.close()
+    assert await client.receive() == {"type": "http.disconnect"}
+
+
+async def test_a_body_that_is_not_kept_cannot_be_dropped() -> None:
+    client = Client(Server([b"ab"]).receive)
+    client.drop_body()
+    assert await read_body(client.receive) == b"ab"

@@ -13,7 +13,7 @@ from tests.asgi import Exchange, json_request, running
 from tests.upstream.servers import Peer, Script, answering, eventually, ok, serving
 from veneer import facts
 from veneer.errors import BrokenResponseError
-from veneer.facts import Route, Unreached
+from veneer.facts import OwnKeys, Route, Unreached
 from veneer.layers.compat import CompatMiddleware
 from veneer.lifetime import lifespan
 from veneer.routing.target import Target
@@ -226,3 +226,28 @@ async def test_a_fleet_is_one_target() -> None:
     assert route is not None
     assert (route.target, [tried.target for tried in route.tried]) == ("other", ["fleet"])
     assert (route.tried[0].status, route.tried[0].reached) == (500, True)
+
+
+async def test_who_has_its_own_key_refused_is_served_with_the_operators() -> None:
+    shown = []
+
+    async def judging(peer: Peer) -> None:
+        for _ in range(2):
+            head, _ = await peer.request()
+            shown.append(head.partition(b"authorization: ")[2].partition(b"\r\n")[0])
+            refused = b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n"
+            await peer.send(refused if b"mine" in shown[-1] else GOOD)
+
+    async with serving(judging) as server:
+        target = Target(name="a", app=Upstream(server.url, api_key="sk-ours"), own_keys=True)
+        app = Router([target])
+        exchange = chat()
+        facts.put(exchange.scope, OwnKeys({"a": "sk-mine"}))
+        await exchange.run(app)
+        await app.aclose()
+
+    assert (exchange.status, exchange.body) == (HTTPStatus.OK, EVENT + DONE)
+    assert shown == [b"Bearer sk-mine", b"Bearer sk-ours"]
+    route = facts.get(exchange.scope, Route)
+    assert route is not None
+    assert (route.own_key, route.tried[0].status) == (False, 401)
