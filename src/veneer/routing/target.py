@@ -19,6 +19,21 @@ SAME = "*"
 EVERY = MappingProxyType({"*": SAME})
 
 
+def own_name(models: Mapping[str, str], model: str) -> str | None:
+    """Return the name by which a target of these models knows one, None where it has it not."""
+    name = models.get(model)
+    if name is None:
+        name = next(
+            (
+                own
+                for pattern, own in models.items()
+                if stands_for_many(pattern) and matches((pattern,), model)
+            ),
+            None,
+        )
+    return model if name == SAME else name
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A target: the app that answers for it, and what is known of it.
 
@@ -78,17 +93,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def own_name(self, model: str) -> str | None:
         """Return the target's name for a model of the catalog, None for one that it has not."""
-        name = self.models.get(model)
-        if name is None:
-            name = next(
-                (
-                    own
-                    for pattern, own in self.models.items()
-                    if stands_for_many(pattern) and matches((pattern,), model)
-                ),
-                None,
-            )
-        return model if name == SAME else name
+        return own_name(self.models, model)
 
     def offers(self, models: Iterable[str], *, at: float) -> list[Offer]:
         """Return what it offers of these models of the catalog, at the prices of a time.
