@@ -42,7 +42,7 @@ class Rules(msgspec.Struct, frozen=True):
         for said in (error.status, error.code):
             if isinstance(said, int) and said in range(400, 600):
                 return self.fail(said)
-        return error.type != "invalid_request_error"
+        return bool(error.type != "invalid_request_error")
 
 
 RULES = Rules()
