@@ -9,8 +9,8 @@ from starlette.types import ASGIApp
 from veneer.dialects.routing import STRATEGY
 from veneer.operations import Operation
 from veneer.routing.affinity import Affinity
-from veneer.routing.offers import Offers
 from veneer.routing.observations import Observations
+from veneer.routing.offers import Offers
 from veneer.routing.plan import Offer, Plan, Reading, Step
 from veneer.routing.prefix import Prefix
 from veneer.routing.target import Target
