@@ -23,7 +23,7 @@ from veneer.routing.preferences import Optimize, Preferences
 from veneer.routing.target import Target
 from veneer.upstream.router import Router
 
-CALLS = 3000
+CALLS = 1500
 AT_A_TIME = 30
 SHARE = 0.3
 
