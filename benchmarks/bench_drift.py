@@ -14,7 +14,6 @@ import random
 import sys
 from collections.abc import Callable
 
-import msgspec
 from rig.results import Bar, Column, Result, main
 
 from veneer.prices.price import Price
@@ -168,10 +167,11 @@ def over_best(strategy: Optimize, seed: int) -> float:
             input_tokens=INPUT,
             output_tokens=world.observations.expected_output("m", None),
             tries=3,
+            now=world.now,
         )
         plan = choose(ask, offers, readings, world.luck.random())
         if not isinstance(plan, Plan):
-            raise RuntimeError(msgspec.to_builtins(plan))
+            raise TypeError(plan.message)
         chosen = next(p for p in world.places if p.offer is plan.steps[0].offer)
         came += chosen.truly(strategy)
         could += min(place.truly(strategy) for place in world.places)

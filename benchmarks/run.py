@@ -22,6 +22,8 @@ BENCHMARKS = (
     "models",
     "compat",
     "affinity",
+    "routing",
+    "drift",
     "relay",
     "stream",
     "failover",

@@ -32,9 +32,11 @@ def spread(value: float, p95: float | None = None) -> Spread:
     return Spread(math.log(value), value, value if p95 is None else p95, 20)
 
 
-def reading(ttft: float | None = None, tps: float | None = None, **members: Any) -> Reading:
-    """Return a reading of a moment ago."""
-    measured: dict[str, Any] = {"age": 1.0, **members}
+def reading(
+    ttft: float | None = None, tps: float | None = None, *, age: float = 1.0, **members: Any
+) -> Reading:
+    """Return a reading of one that was seen so many seconds ago, where it is 0 now."""
+    measured: dict[str, Any] = {"seen": -age, **members}
     if ttft is not None:
         measured.setdefault("ttft", spread(ttft))
     if tps is not None:

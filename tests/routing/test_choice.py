@@ -1,5 +1,6 @@
 """Who is asked for a call, and who next."""
 
+import math
 from typing import Any
 
 import pytest
@@ -136,7 +137,7 @@ readings_of = st.builds(
     Reading,
     ttft=st.none() | spreads(),
     throughput=st.none() | spreads(),
-    age=st.sampled_from([0.0, 10.0, FRESH, FRESH + 1, float("inf")]),
+    seen=st.sampled_from([0.0, -10.0, -FRESH, -FRESH - 1, -math.inf]),
     outstanding=st.integers(0, 3),
     full=st.booleans(),
     resting=st.sampled_from([0.0, 0.0, 3.0]),
@@ -200,16 +201,29 @@ draws = st.floats(0.0, 1.0, exclude_max=True)
 chances = st.lists(st.tuples(offers_of(), readings_of), max_size=7)
 
 
+def within(less: float | None, more: float | None) -> bool:
+    """Say whether one is at most the other; what is not known or not wanted is."""
+    return less is None or more is None or less <= more
+
+
 def fits(ask: Ask, each: Offer, now: Reading) -> bool:
     """Say by each word of the preferences whether an offer fits."""
     wanted = ask.preferences
     own = each.own_keys and each.target in ask.own_keys
-    fresh = now.age <= FRESH
-    ttft = now.ttft and (now.ttft.p50 if wanted.ttft_percentile == "p50" else now.ttft.p95)
-    tps = now.throughput and (
-        now.throughput.p50 if wanted.throughput_percentile == "p50" else now.throughput.p95
+    fresh = now.seen >= -FRESH
+    ttft = (
+        None
+        if now.ttft is None
+        else (now.ttft.p50 if wanted.ttft_percentile == "p50" else now.ttft.p95)
     )
-    mean = each.price and ((each.price.input or 0) + (each.price.output or 0)) / 2e12
+    tps = (
+        None
+        if now.throughput is None
+        else (now.throughput.p50 if wanted.throughput_percentile == "p50" else now.throughput.p95)
+    )
+    mean = None
+    if each.price is not None:
+        mean = ((each.price.input or 0) + (each.price.output or 0)) / 2e12
     return all(
         [
             wanted.providers is None or each.target in wanted.providers,
@@ -222,13 +236,9 @@ def fits(ask: Ask, each: Offer, now: Reading) -> bool:
             or ask.input_tokens // 2 + (ask.output_cap or 0) <= each.context_window,
             each.output_cap is None or (ask.output_cap or 0) <= each.output_cap,
             not (wanted.require_parameters and each.unknown_parameters & ask.parameters),
-            None in {wanted.max_cost_per_1m, mean} or (mean or 0) <= (wanted.max_cost_per_1m or 0),
-            not fresh
-            or None in {wanted.max_ttft_ms, ttft}
-            or (ttft or 0) * 1000 <= (wanted.max_ttft_ms or 0),
-            not fresh
-            or None in {wanted.min_throughput_tps, tps}
-            or (tps or 0) >= (wanted.min_throughput_tps or 0),
+            within(mean, wanted.max_cost_per_1m),
+            not fresh or within(None if ttft is None else ttft * 1000, wanted.max_ttft_ms),
+            not fresh or within(wanted.min_throughput_tps, tps),
         ]
     )
 

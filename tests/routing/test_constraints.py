@@ -97,7 +97,7 @@ def test_only_offers_that_keep_what_is_wanted_are_asked(
 
 
 def test_a_bound_goes_by_the_percentile_that_is_said_of_it() -> None:
-    slow_at_worst = Reading(ttft=spread(0.2, 2.0), throughput=spread(80.0, 20.0), age=1.0)
+    slow_at_worst = Reading(ttft=spread(0.2, 2.0), throughput=spread(80.0, 20.0), seen=-1.0)
     offers = [offer("a"), offer("b")]
     readings = [slow_at_worst, reading(0.4, 60.0)]
     for bound in ({"max_ttft_ms": 1000}, {"min_throughput_tps": 50}):

@@ -43,7 +43,7 @@ class Room:
 def test_nothing_is_known_of_one_that_was_never_seen() -> None:
     seen = Room().seen
     assert seen.reading(HERE) == Reading()
-    assert seen.reading(HERE).age == math.inf
+    assert seen.reading(HERE).seen == -math.inf
     now = seen.reading(HERE, outstanding=2, full=True, resting=1.5, probing=True, warm=7)
     assert now == Reading(outstanding=2, full=True, resting=1.5, probing=True, warm=7)
 
@@ -51,11 +51,12 @@ def test_nothing_is_known_of_one_that_was_never_seen() -> None:
 def test_what_the_caller_knows_stands_beside_what_was_seen() -> None:
     room = Room()
     room.first(0.5)
+    at = room.seen.now()
     room.clock.now += 3
     now = room.seen.reading(HERE, outstanding=2, full=True, resting=1.5, probing=True, warm=7)
     assert now == Reading(
         ttft=Spread(math.log(0.5), 0.5, 0.5, 1),
-        age=3.0,
+        seen=at,
         outstanding=2,
         full=True,
         resting=1.5,
@@ -135,7 +136,7 @@ def test_failures_are_a_share_that_is_forgiven_with_time() -> None:
     assert room.seen.reading(HERE).failing == 1 / (4 + ASSUMED)
     room.clock.now += FAILURES_HALF_LIFE
     assert room.seen.reading(HERE).failing == pytest.approx(0.5 / (2 + ASSUMED))
-    assert room.seen.reading(HERE).age == FAILURES_HALF_LIFE
+    assert room.seen.now() - room.seen.reading(HERE).seen == FAILURES_HALF_LIFE
     room.clock.now += 1e9
     assert room.seen.reading(HERE).failing < 0.001
 

@@ -7,22 +7,23 @@ from veneer.dialects import Kind
 from veneer.prices import money
 from veneer.prices.price import Price
 from veneer.routing.constraint import Constraint, Pair, routing
-from veneer.routing.plan import Reading, Spread
-from veneer.routing.preferences import Percentile, Preferences
+from veneer.routing.plan import Ask, Reading, Spread
+from veneer.routing.preferences import Percentile
 
 # Seconds after which a measure says no more that an offer is too slow: somebody may look again.
 FRESH = 300.0
 
 
-def bounds(wanted: Preferences) -> list[Constraint]:
+def bounds(ask: Ask) -> list[Constraint]:
     """Return the bounds that a client sets."""
+    wanted, since = ask.preferences, ask.now - FRESH
     found = []
     if wanted.max_cost_per_1m is not None:
         found.append(_cost(wanted.max_cost_per_1m))
     if wanted.max_ttft_ms is not None:
-        found.append(_ttft(wanted.max_ttft_ms, wanted.ttft_percentile))
+        found.append(_ttft(wanted.max_ttft_ms, wanted.ttft_percentile, since))
     if wanted.min_throughput_tps is not None:
-        found.append(_throughput(wanted.min_throughput_tps, wanted.throughput_percentile))
+        found.append(_throughput(wanted.min_throughput_tps, wanted.throughput_percentile, since))
     return found
 
 
@@ -56,9 +57,9 @@ def _dollars(twice: int) -> str:
     return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
-def _ttft(most: int, percentile: Percentile) -> Constraint:
+def _ttft(most: int, percentile: Percentile, since: float) -> Constraint:
     def measured(reading: Reading) -> float | None:
-        value = _value(reading, reading.ttft, percentile)
+        value = _value(reading.ttft, percentile) if reading.seen >= since else None
         return None if value is None else value * 1000
 
     def suggest(nearest: Sequence[Pair]) -> str:
@@ -78,9 +79,9 @@ def _ttft(most: int, percentile: Percentile) -> Constraint:
     )
 
 
-def _throughput(least: float, percentile: Percentile) -> Constraint:
+def _throughput(least: float, percentile: Percentile, since: float) -> Constraint:
     def measured(reading: Reading) -> float | None:
-        return _value(reading, reading.throughput, percentile)
+        return _value(reading.throughput, percentile) if reading.seen >= since else None
 
     def suggest(nearest: Sequence[Pair]) -> str:
         best = _best(nearest, measured, max)
@@ -104,8 +105,8 @@ def _throughput(least: float, percentile: Percentile) -> Constraint:
     )
 
 
-def _value(reading: Reading, spread: Spread | None, percentile: Percentile) -> float | None:
-    if spread is None or reading.age > FRESH:
+def _value(spread: Spread | None, percentile: Percentile) -> float | None:
+    if spread is None:
         return None
     return spread.p50 if percentile == "p50" else spread.p95
 

@@ -8,7 +8,6 @@ from veneer.routing.constraint import Pair
 from veneer.routing.constraints import fitting
 from veneer.routing.offers import Offers
 from veneer.routing.plan import Ask, Offer, Plan, Reading, Step, Unfit
-from veneer.routing.preferences import Weights
 from veneer.routing.ranking import drawn, due, places
 from veneer.routing.scores import strategy_of
 from veneer.routing.terms import takes_own, takes_platform
@@ -45,7 +44,7 @@ def choose(
         return _unfit(ask, offers, readings)
     strategy, weights = strategy_of(ask.preferences)
     most = _most(ask)
-    order = _order(fits, places(fits, ask, offers, weights), weights, most, draw)
+    order = _order(fits, places(fits, ask, offers, weights), ask, most, draw)
     steps = [step for index in order for step in _steps(fits[index][0], ask)]
     return Plan(
         steps=tuple(steps[:most]), strategy=strategy, warnings=_unknown_providers(ask, offers)
@@ -53,11 +52,11 @@ def choose(
 
 
 def _order(
-    able: Sequence[Pair], found: Sequence[float], weights: Weights, most: int, draw: float
+    able: Sequence[Pair], found: Sequence[float], ask: Ask, most: int, draw: float
 ) -> list[int]:
     """Return who is asked, by their places; who was away comes last, but for who is looked at."""
     order = sorted(range(len(able)), key=found.__getitem__)
-    looked_at = due(order, able, found, weights, draw) if most > 1 else None
+    looked_at = due(order, able, found, ask, draw) if most > 1 else None
     taken = []
     if looked_at is not None:
         order.remove(looked_at)

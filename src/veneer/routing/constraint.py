@@ -14,7 +14,7 @@ Pair = tuple[Offer, Reading]
 MAX_NAMES = 10
 
 
-def no_suggestion(nearest: Sequence[Pair]) -> str | None:
+def no_suggestion(nearest: Sequence[Pair]) -> None:
     """Suggest nothing."""
     del nearest
 

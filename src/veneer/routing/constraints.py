@@ -22,7 +22,7 @@ from veneer.routing.terms import terms
 
 def constraints(ask: Ask, offers: Offers) -> list[Constraint]:
     """Return what a call asks of offers, in order, but for what all of these are known to keep."""
-    return [*terms(ask, offers), *needs(ask, offers), *bounds(ask.preferences)]
+    return [*terms(ask, offers), *needs(ask, offers), *bounds(ask)]
 
 
 def fitting(ask: Ask, offers: Offers, pairs: Sequence[Pair]) -> Sequence[Pair] | Unfit:

@@ -48,6 +48,10 @@ class Observations:
         self._tracks: dict[tuple[str, str], _Track] = {}
         self._outputs: dict[str, float] = {}
 
+    def now(self) -> float:
+        """Return the time in seconds by which readings tell when something was seen."""
+        return self._clock()
+
     def reading(  # noqa: PLR0913 - a reading is of as much
         self,
         offer: Offer,
@@ -64,16 +68,15 @@ class Observations:
             return Reading(
                 outstanding=outstanding, full=full, resting=resting, probing=probing, warm=warm
             )
-        now = self._clock()
         return Reading(
             ttft=track.ttft.spread,
             throughput=track.throughput.spread,
-            age=now - track.seen,
+            seen=track.seen,
             outstanding=outstanding,
             full=full,
             resting=resting,
             probing=probing,
-            failing=track.failing(now) if track.failures else 0.0,
+            failing=track.failing(self._clock()) if track.failures else 0.0,
             warm=warm,
         )
 

@@ -78,8 +78,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an offer does at this moment.
 
     `ttft` is in seconds, `throughput` in tokens a second, None where it has not been seen yet;
-    `age` are the seconds since it was seen last, well or failing; it never was where that is
-    infinite. `outstanding` are the calls under way there,
+    `seen` is when it was seen last, well or failing, by the clock of `Ask.now`; it never was where
+    that is minus infinity. `outstanding` are the calls under way there,
     `full` is whether the target's own limits leave no room. `resting` are the seconds for which it
     is not to be asked (its breaker is open, or it said so), 0 for none; `probing` is whether this
     call may try one that was away. `failing` is the share of late calls that failed.
@@ -88,7 +88,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ttft: Spread | None = None
     throughput: Spread | None = None
-    age: float = math.inf
+    seen: float = -math.inf
     outstanding: int = 0
     full: bool = False
     resting: float = 0.0
@@ -104,7 +104,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     `output_tokens` are what the call is expected to use, `output_cap` what it allows. `needs` are
     the capabilities it uses, `parameters` the names of the members of its body. `own_keys` are the
     targets that the caller has a key of its own for. `tries` is how many may be asked at most,
-    whatever its preferences say; Auriko's allow 19 after the first.
+    whatever its preferences say; Auriko's allow 19 after the first. `now` is the time in seconds
+    by the clock of the observations.
     """
 
     models: tuple[str, ...]
@@ -116,6 +117,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     parameters: frozenset[str] = frozenset()
     own_keys: frozenset[str] = frozenset()
     tries: int = 20
+    now: float = 0.0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

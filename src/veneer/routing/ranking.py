@@ -8,7 +8,7 @@ from veneer.routing.constraint import Pair
 from veneer.routing.offers import Offers
 from veneer.routing.plan import Ask
 from veneer.routing.preferences import Weights
-from veneer.routing.scores import scores
+from veneer.routing.scores import scores, strategy_of
 
 # Scores as near as this are alike: about 1 % of what is measured.
 NEAR = 0.01
@@ -57,11 +57,7 @@ def _put_back(found: list[float], by: Sequence[float]) -> None:
 
 
 def due(
-    order: Sequence[int],
-    pairs: Sequence[Pair],
-    found: Sequence[float],
-    weights: Weights,
-    draw: float,
+    order: Sequence[int], pairs: Sequence[Pair], found: Sequence[float], ask: Ask, draw: float
 ) -> int | None:
     """Return who is looked at by this call, though another may be better, None for nobody.
 
@@ -72,16 +68,16 @@ def due(
     if draw >= (PROBING if found[order[-1]] >= _AWAY / 2 else LOOKING):
         return None
     best = found[order[0]]
-    measured = draw < LOOKING and (weights.ttft > 0 or weights.throughput > 0)
+    measured = draw < LOOKING and strategy_of(ask.preferences)[1].cost < 1
     most_overdue, longest = None, 1.0
     for index, (_, reading) in enumerate(pairs):
         worse = found[index] - best - _AWAY * reading.probing
         if reading.outstanding or worse > _GROUP / 2:
             continue
         if reading.probing:
-            overdue = reading.age / REVISIT
+            overdue = (ask.now - reading.seen) / REVISIT
         elif measured and index != order[0]:
-            overdue = reading.age / REVISIT * exp(-2 * worse)
+            overdue = (ask.now - reading.seen) / REVISIT * exp(-2 * worse)
         else:
             continue
         if overdue > longest:

@@ -14,6 +14,7 @@ time, and a difference of scores is the logarithm of a ratio.
 - A failure is another call: everything is multiplied by the calls that one answer takes.
 """
 
+import math
 from collections.abc import Sequence
 from math import log
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from types import MappingProxyType
 from veneer.dialects.routing import STRATEGY, Strategy
 from veneer.routing.constraint import Pair
 from veneer.routing.plan import Ask, Reading, Spread
-from veneer.routing.preferences import Optimize, Preferences, Weights
+from veneer.routing.preferences import Preferences, Weights
 
 WEIGHTS = MappingProxyType[str, Weights](
     {
@@ -49,7 +50,7 @@ def strategy_of(preferences: Preferences) -> tuple[Strategy, Weights]:
     """Return what a client goes by, with weights that sum up to 1."""
     given = preferences.weights
     if given is None:
-        strategy: Optimize = preferences.optimize or STRATEGY
+        strategy: Strategy = preferences.optimize or STRATEGY
         return strategy, WEIGHTS[strategy]
     # Divided first, for the sum of the largest numbers is none.
     largest = max(given.cost, given.ttft, given.throughput)
@@ -77,8 +78,7 @@ def _attempts(failing: float) -> float:
 
 def _add_costs(found: list[float], pairs: Sequence[Pair], ask: Ask, weight: float) -> None:
     tokens, output = float(ask.input_tokens), float(ask.output_tokens)
-    levels: list[float] = []
-    free: list[int] = []
+    least, free = math.inf, []
     for index, (offer, reading) in enumerate(pairs):
         rates = offer.rates
         if rates is None:
@@ -88,14 +88,14 @@ def _add_costs(found: list[float], pairs: Sequence[Pair], ask: Ask, weight: floa
             cost -= min(reading.warm, tokens) * (rates.input - rates.cached)
         if cost:
             level = log(cost)
-            levels.append(level)
+            if level < least:  # noqa: PLR1730 - `min` takes as long as all the rest
+                least = level
             found[index] += weight * level
         else:
             free.append(index)
-    if free and levels:
-        least = min(levels) + log(FREE)
+    if least < math.inf:
         for index in free:
-            found[index] += weight * least
+            found[index] += weight * (least + log(FREE))
 
 
 def _add_ttfts(found: list[float], pairs: Sequence[Pair], ask: Ask, weight: float) -> None:

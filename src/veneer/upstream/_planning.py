@@ -50,6 +50,7 @@ class Asked(msgspec.Struct, frozen=True):
             parameters=frozenset(_members(self.body)) if unknown else frozenset(),
             own_keys=frozenset() if self.own_keys is None else frozenset(self.own_keys.keys),
             tries=self.tries,
+            now=observations.now(),
         )
 
 
