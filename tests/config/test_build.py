@@ -18,6 +18,7 @@ from veneer import (
     Route,
     Stack,
     Timeouts,
+    Upstream,
 )
 from veneer.config import Config, build, build_upstream, parse
 from veneer.config.build import _layer, layers
@@ -118,13 +119,14 @@ def test_keys_are_read_when_the_stack_is_built(tmp_path: Path) -> None:
     config = parse({"upstream": table}, folder=tmp_path)
     assert "sk-1" not in repr(config)
     upstream = build_upstream(config)
-    assert upstream._keys is not None
-    assert b"Bearer sk-1" in upstream._keys.next()
+    assert isinstance(upstream, Upstream)
+    assert upstream._credentials.probe() == [(b"authorization", b"Bearer sk-1")]
     assert upstream._transport._timeouts == Timeouts(read=None)  # type: ignore[attr-defined]  # H1
 
 
 async def test_httpx_can_carry_the_requests() -> None:
     upstream = build_upstream(parse({"upstream": {"url": URL, "transport": "httpx"}}))
+    assert isinstance(upstream, Upstream)
     client = upstream._transport._client  # type: ignore[attr-defined]  # of HttpxTransport
     assert isinstance(client, httpx.AsyncClient)
     await client.aclose()
