@@ -22,6 +22,9 @@ def test_the_reference_has_every_table_and_says_what_options_take() -> None:
         "log",
         "auth",
         "[auth.keys]",
+        "[targets]",
+        "targets.compat",
+        "[targets.prices]",
     ):
         assert f"### `[{table}]`\n" in text
     assert "| `port` | a whole number from 0 to 65535 | `8080` | Port" in text

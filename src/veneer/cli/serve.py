@@ -48,7 +48,7 @@ def serve(config: Config) -> int:
     listener = listen(config.serve.host, config.serve.port)
     logs.configure()
     print(
-        f"veneer serves {base_url(listener)} for {config.upstream.url}"
+        f"veneer serves {base_url(listener)} for {_served(config)}"
         + (f" in {workers} processes." if workers > 1 else "."),
         file=sys.stderr,
         flush=True,
@@ -60,6 +60,12 @@ def serve(config: Config) -> int:
     )
     code: int = supervisor.run()
     return code
+
+
+def _served(config: Config) -> str:
+    """Return who answers the calls, in words."""
+    names = [target.name for target in config.targets]
+    return ", ".join(names) if names else str(config.upstream.url)
 
 
 def configuration(given: Namespace) -> Config:

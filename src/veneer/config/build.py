@@ -1,13 +1,9 @@
 """Building: from `Config` to the stack that it describes."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from importlib import import_module
-from ssl import SSLContext
 from typing import Any
 
-import msgspec
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
@@ -20,10 +16,10 @@ from veneer.config.cost import build_balance, build_cost
 from veneer.config.dialect import build_dialect
 from veneer.config.idempotency import build_idempotency
 from veneer.config.operations import build_operations, public_paths
+from veneer.config.own_keys import build_own_keys
 from veneer.config.ratelimit import build_rate_limits, check_partitions
-from veneer.config.secret import read_secret
+from veneer.config.router import build_upstream, preferences
 from veneer.config.tables import Config
-from veneer.config.upstream_tables import TimeoutsTable, UpstreamTable
 from veneer.dialects import Dialect
 from veneer.layers.admin import AdminMiddleware
 from veneer.layers.auth import AuthMiddleware
@@ -42,13 +38,11 @@ from veneer.layers.me import PATH as ME
 from veneer.layers.me import MeMiddleware
 from veneer.layers.models import ModelsMiddleware
 from veneer.layers.operations import OperationsMiddleware
+from veneer.layers.own_keys import OwnKeysMiddleware
 from veneer.layers.ratelimit import RateLimitMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.layers.routing import RoutingMiddleware
 from veneer.stack import Stack
-from veneer.upstream.proxy import Upstream
-from veneer.upstream.tls import client_context
-from veneer.upstream.transport import PoolLimits, Timeouts
 from veneer.wiring import ConfigurationError
 
 # The options of the layer that charges calls, None where nothing has a price.
@@ -150,7 +144,7 @@ def _counting(
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
     keys = build_idempotency(config.idempotency, dialect, has_keys=has_keys, several=several)
-    catalog = build_catalog(config.catalog, has_keys=has_keys)
+    catalog = build_catalog(config.catalog, has_keys=has_keys, targets=config.targets)
     balance = build_balance(cost)
     # An upstream may have an answer of its own.
     tells_me = has_keys and ME not in allow
@@ -167,8 +161,7 @@ def _counting(
     yield _layer("operations", OperationsMiddleware, **served)
     if keys is not None:
         yield _layer("idempotency", IdempotencyMiddleware, **keys)
-    if dialect.gateway:
-        yield _layer("routing", RoutingMiddleware, max_body=max_body)
+    yield from _routing(config, dialect)
     if catalog is not None:
         shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
         yield _layer("catalog", ModelsMiddleware, max_body=max_body, **catalog, **shown)
@@ -177,36 +170,24 @@ def _counting(
         yield _layer("embeddings", EstimateMiddleware, **told)
     if below is not None:
         yield _layer("ratelimit", RateLimitMiddleware, **below)
+    own_keys = build_own_keys(config.own_keys, config.targets, has_keys=has_keys)
+    if own_keys is not None:
+        yield _layer("own_keys", OwnKeysMiddleware, **own_keys)
     if cost is not None:
         yield _layer("cost", CostMiddleware, **cost)
 
 
-def build_upstream(config: Config) -> Upstream:
-    """Return the proxy that `[upstream]` describes; raises as `build` does."""
-    table = config.upstream
-    if table.url is None:
-        raise ConfigurationError(
-            "[upstream] url is not set: give the base URL of a model server, such as "
-            "http://localhost:8000/v1."
+def _routing(config: Config, dialect: Dialect) -> Iterator[Middleware]:
+    """Yield the layer that reads how calls are to be routed, where they may say that."""
+    gateway = config.router.gateway
+    if dialect.gateway if gateway is None else gateway:
+        yield _layer(
+            "router",
+            RoutingMiddleware,
+            preferences=preferences(config.router),
+            gateway=gateway,
+            max_body=config.operations.max_body,
         )
-    try:
-        context = None if table.ca_file is None else client_context(table.ca_file)
-        return Upstream(
-            table.url,
-            api_key=_api_keys(table),
-            api_key_header=table.api_key_header,
-            name=table.name,
-            allow=config.operations.allow,
-            timeouts=_timeouts(table.timeouts),
-            limits=PoolLimits(**msgspec.structs.asdict(table.limits)),
-            ssl_context=context if table.transport == "h1" else None,
-            client=None if table.transport == "h1" else _httpx_client(table, context),
-            close_client=True,
-        )
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(f"[upstream] {error}") from error
 
 
 def _layer(table: str, cls: Callable[..., ASGIApp], **options: Any) -> Middleware:
@@ -221,32 +202,3 @@ def _layer(table: str, cls: Callable[..., ASGIApp], **options: Any) -> Middlewar
             raise ConfigurationError(f"[{table}] {error}") from error
 
     return Middleware(make)
-
-
-def _api_keys(table: UpstreamTable) -> list[str] | None:
-    if table.api_key is None:
-        return None
-    references = [table.api_key] if isinstance(table.api_key, str) else table.api_key
-    return [read_secret(reference, "[upstream] api_key") for reference in references]
-
-
-def _timeouts(table: TimeoutsTable) -> Timeouts:
-    return Timeouts(
-        **{
-            name: None if math.isinf(seconds) else seconds
-            for name, seconds in msgspec.structs.asdict(table).items()
-        }
-    )
-
-
-def _httpx_client(table: UpstreamTable, context: SSLContext | None) -> Any:
-    # Two thirds of a second's start-up, for the few who ask for it.
-    httpx = import_module("httpx")
-    return httpx.AsyncClient(
-        verify=True if context is None else context,
-        limits=httpx.Limits(
-            max_connections=table.limits.max_connections,
-            max_keepalive_connections=table.limits.max_idle,
-            keepalive_expiry=table.limits.keepalive_expiry,
-        ),
-    )

@@ -45,6 +45,8 @@ def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:
         "prices": pricing.book,
         "credits": pricing.credits,
         "unpriced": config.prices.unpriced,
+        "own_keys": config.own_keys.calls,
+        "providers": [target.name for target in config.targets],
         "budgets": policies,
         "ledger": _ledger(table, several=config.serve.workers > 1),
         "receipts": table.receipts,

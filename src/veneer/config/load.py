@@ -23,16 +23,25 @@ MAX_SHOWN = 60
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where in a document a table stands, as sentences have it; `number` counts those of a list."""
+    """Where in a document a table stands, as sentences have it; `number` counts those of a list.
+
+    `of` is the table of a list that it stands in.
+    """
 
     path: str = ""
     many: bool = False
     number: int = 0
+    of: "Place | None" = None
+
+    def inside(self, key: str, *, many: bool) -> "Place":
+        """Return where a table inside this one stands."""
+        path = f"{self.path}.{key}" if self.path else key
+        return Place(path, many, of=self if self.many else self.of)
 
     def __str__(self) -> str:
-        if not self.many:
-            return f"[{self.path}]"
-        return f"[[{self.path}]] number {self.number}" if self.number else f"[[{self.path}]]"
+        brackets = f"[[{self.path}]]" if self.many else f"[{self.path}]"
+        number = f" number {self.number}" if self.number else ""
+        return f"{brackets}{number}" if self.of is None else f"{brackets}{number} of {self.of}"
 
 
 def load(path: Path, overrides: Document | None = None) -> Config:
@@ -84,7 +93,7 @@ def _read(
         kind = fields[key].type
         inner = inner_table(kind)
         if inner is not None:
-            below = Place(f"{place.path}.{key}" if place.path else key, inner.many)
+            below = place.inside(key, many=inner.many)
             options[key] = _inner(inner, value, below, folder, problems)
         else:
             try:
@@ -112,7 +121,7 @@ def _inner(
         problems.append(f"{place} is a list of tables: put that above the options of each.")
         return []
     return [
-        _read(inner.table, item, Place(place.path, many=True, number=number), folder, problems)
+        _read(inner.table, item, msgspec.structs.replace(place, number=number), folder, problems)
         for number, item in enumerate(given, 1)
     ]
 

@@ -1,6 +1,7 @@
 """Prices as they are configured: from `[prices]` to the book that it describes."""
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 import msgspec
@@ -45,6 +46,12 @@ def build_prices(table: PricesTable) -> Pricing | None:
     except ValueError as error:
         raise ConfigurationError(f"[[prices.models]] {error}") from error
     return Pricing(book, worth if table.usd_per_credit is not None else None)
+
+
+def build_book(tables: Sequence[PriceTable]) -> PriceBook:
+    """Return the prices in dollars that tables describe; ValueError where they cannot be."""
+    prices, worth = PricesTable(), Credits()
+    return PriceBook(_entry(number, table, prices, worth) for number, table in enumerate(tables))
 
 
 def _credits(table: PricesTable) -> Credits:

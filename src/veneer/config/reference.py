@@ -29,10 +29,11 @@ def undocumented() -> list[str]:
 def tables(table: type[Table], name: str = "") -> Iterator[tuple[str, type[Table]]]:
     """Yield a table and those inside it, by their names; one that may be repeated has brackets."""
     yield name, table
+    above = name.strip("[]")
     for field in msgspec.structs.fields(table):
         inner = inner_table(field.type)
         if inner is not None:
-            path = f"{name}.{field.name}" if name else field.name
+            path = f"{above}.{field.name}" if above else field.name
             yield from tables(inner.table, f"[{path}]" if inner.many else path)
 
 

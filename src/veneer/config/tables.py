@@ -17,6 +17,7 @@ from veneer.config.dialect_tables import DialectTable
 from veneer.config.idempotency_tables import IdempotencyTable
 from veneer.config.prices_tables import PricesTable
 from veneer.config.ratelimit_tables import RateLimitTable
+from veneer.config.router_tables import OwnKeysTable, RouterTable, TargetTable
 from veneer.config.table import Count, Seconds, Table
 from veneer.config.upstream_tables import UpstreamTable
 from veneer.layers.relay import MAX_OBSERVED
@@ -178,6 +179,9 @@ class Config(Table, frozen=True):
 
     serve: ServeTable = msgspec.field(default_factory=ServeTable)
     upstream: UpstreamTable = msgspec.field(default_factory=UpstreamTable)
+    router: RouterTable = msgspec.field(default_factory=RouterTable)
+    targets: list[TargetTable] = msgspec.field(default_factory=list)
+    own_keys: OwnKeysTable = msgspec.field(default_factory=OwnKeysTable)
     dialect: DialectTable = msgspec.field(default_factory=DialectTable)
     headers: HeadersTable = msgspec.field(default_factory=HeadersTable)
     log: LogTable = msgspec.field(default_factory=LogTable)
