@@ -90,7 +90,7 @@ def test_a_file_says_all_of_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyP
     a, b = router._roster.targets
     assert (a.weight, a.data_policy, a.tier) == (3, "zdr", "priority")
     assert a.unknown_parameters == {"seed"}
-    assert a.capabilities == {"tools"}
+    assert a.capabilities == frozenset({"tools"})
     assert (a.context_window, a.output_cap) == (8192, 512)
     assert (a.max_concurrent, a.requests_per_minute) == (4, 60)
     assert (a.own_name("gpt-4o"), a.own_name("llama-3"), a.own_name("x")) == (

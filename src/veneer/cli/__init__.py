@@ -1,4 +1,4 @@
-"""The command line: `veneer demo`, `serve`, `keys`, `usage`, `budgets`, `ledger` and `check`.
+"""The command line of `veneer`: see `COMMANDS`.
 
 Each command is a module with a `run(arguments)` that returns the exit code; it is imported when it
 is called for, so that `veneer --help` waits for none of them.
@@ -25,6 +25,7 @@ COMMANDS = MappingProxyType(
         "demo": "uvicorn",
         "serve": "uvicorn",
         "keys": "msgspec",
+        "provider-keys": "msgspec",
         "check": "msgspec",
         "usage": "msgspec",
         "budgets": "msgspec",
@@ -60,4 +61,4 @@ def _module(command: str) -> ModuleType:
         raise ConfigurationError(
             f"veneer {command} needs the extra 'serve': pip install 'veneer[serve]'."
         )
-    return import_module(f"veneer.cli.{command}")
+    return import_module(f"veneer.cli.{command.replace('-', '_')}")

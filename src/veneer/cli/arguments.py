@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from veneer.cli.books_arguments import add_ledger, add_usage
 from veneer.cli.budgets_arguments import add_budgets
 from veneer.cli.keys_arguments import add_keys, add_store
+from veneer.cli.provider_keys_arguments import add_provider_keys
 
 SERVE = """\
 Serve the API of an OpenAI-compatible server through the layers.
@@ -72,6 +73,9 @@ def parser() -> ArgumentParser:
         )
     )
     add_keys(commands.add_parser("keys", help="make, list and end the keys of callers"))
+    add_provider_keys(
+        commands.add_parser("provider-keys", help="keep keys of callers' own for providers")
+    )
     add_usage(commands.add_parser("usage", help="add up what calls came to"))
     add_budgets(commands.add_parser("budgets", help="show how budgets stand, and set limits"))
     add_ledger(commands.add_parser("ledger", help="check a ledger"))

@@ -1,7 +1,6 @@
 """`veneer keys`: makes and ends keys in a store."""
 
 import asyncio
-import getpass
 import os
 import sys
 from argparse import Namespace
@@ -19,11 +18,11 @@ from veneer.cli.keys_output import (
     print_records,
     print_secret,
 )
+from veneer.cli.secrets import given_secret
 from veneer.cli.times import duration
 from veneer.config import load, parse
 from veneer.config.auth import open_store, read_peppers
 from veneer.config.auth_tables import AuthTable
-from veneer.config.secret import is_reference, read_secret
 from veneer.keys.issuer import Issued, Issuer
 from veneer.keys.peppers import MIN_LENGTH, Peppers
 from veneer.keys.record import KeyRecord
@@ -36,8 +35,6 @@ T = TypeVar("T")
 # Seconds: a person waits longer than a call does, for the writes of others or for new tables.
 TIMEOUT = 15.0
 PAGE = 500
-# A key is 512 characters at most; a file given by mistake is not read whole.
-MAX_SECRET = 4096
 
 
 def run(given: Namespace) -> int:
@@ -86,7 +83,7 @@ async def import_key(given: Namespace, auth: AuthTable) -> None:
             "input, or say where it is with --secret env:NAME or file:PATH."
         )
     fields = fields_of(given, datetime.now(UTC))
-    token = _token(given.secret)
+    token = given_secret(given.secret, "--secret")
     async with _issuer(auth) as issuer:
         record = await issuer.import_token(token, fields)
     _show(record, given)
@@ -185,17 +182,3 @@ def _show_issued(issued: Issued, given: Namespace, sentence: str) -> None:
         print_json({**as_json(issued.record, datetime.now(UTC)), "secret": issued.token})
     else:
         print_secret(issued.token, sentence, quiet=given.quiet)
-
-
-def _token(reference: str | None) -> str:
-    """Return the key that is to be taken over, from where it is."""
-    if reference is not None:
-        if not is_reference(reference):
-            raise ConfigurationError("--secret takes env:NAME or file:PATH, never the key itself.")
-        return read_secret(reference, "--secret")
-    if sys.stdin.isatty():
-        return getpass.getpass("Key: ").strip()
-    token = sys.stdin.read(MAX_SECRET).strip()
-    if not token:
-        raise ConfigurationError("there is no key on standard input.")
-    return token
