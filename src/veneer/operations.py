@@ -202,6 +202,13 @@ class Allowed:
         self.names = frozenset(names)
         self.stored = "responses.stored" in names
         self._paths = paths
+        # Under the paths that most requests have, with and without a version.
+        self._served = {
+            before + path: endpoint
+            for path, endpoint in ENDPOINTS.items()
+            if endpoint.operation.name in names and endpoint.operation.methods
+            for before in ("/", "/v1/")
+        }
 
     def find(self, scope: Scope) -> Endpoint | None:
         """Return the endpoint that a request asks for, served or not; None for an unknown path."""
@@ -215,20 +222,24 @@ class Allowed:
 
     def judge(self, scope: Scope) -> Endpoint | Error:
         """Return the endpoint of a request that may pass, or the error that it gets."""
+        method = scope["method"]
+        if not scope.get("root_path"):
+            served = self._served.get(scope["path"])
+            if served is not None and method in served.operation.methods:
+                return served
         endpoint = self.find(scope)
         if endpoint is None:
             return Error(
                 Kind.UNKNOWN_URL,
-                f"Unknown request URL: {scope['method']} {_shown(scope['path'])}",
+                f"Unknown request URL: {method} {_shown(scope['path'])}",
             )
         operation = endpoint.operation
         if operation.name not in self.names:
-            served = ", ".join(sorted(self.names))
+            others = ", ".join(sorted(self.names))
             return Error(
                 Kind.NOT_SERVED,
-                f"The operation '{operation.name}' is not served here. What is: {served}.",
+                f"The operation '{operation.name}' is not served here. What is: {others}.",
             )
-        method = scope["method"]
         # An upstream answers TRACE with its request, our own key and all (RFC 9110 §9.3.8).
         if method == "TRACE" or (operation.methods and method not in operation.methods):
             allowed = ", ".join(sorted(operation.methods or _USUAL))

@@ -8,7 +8,7 @@ all that charges or limits.
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
 from veneer.auth import scopes
-from veneer.auth.credentials import CHALLENGE, DEFAULT, Credentials, Shown
+from veneer.auth.credentials import CHALLENGE, DEFAULT, Credentials
 from veneer.auth.guesses import Guesses
 from veneer.auth.paths import Paths, Public
 from veneer.auth.peers import Peers
@@ -117,13 +117,15 @@ class AuthMiddleware(Layer):
         if isinstance(shown, Error):
             await shown(scope, receive, send)
             return
-        judged = await self._judge(scope, shown)
+        if shown.credential is None:
+            await self._credentials.missing(scope, receive, send)
+            return
+        judged = self._judge(scope, await self._verify(scope, shown.credential))
         if isinstance(judged, Error):
             await judged(scope, receive, send)
             return
-        scope = {**scope, "headers": shown.headers}
-        facts.put(scope, judged)
-        await self.below(scope, receive, send)
+        scope[facts.SCOPE_KEY][Principal] = judged
+        await self.below({**scope, "headers": shown.headers}, receive, send)
 
     async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do the same for a WebSocket, before it is accepted."""
@@ -137,7 +139,10 @@ class AuthMiddleware(Layer):
         if isinstance(shown, Error):
             await _deny(shown, scope, receive, send)
             return
-        judged = await self._judge(scope, shown)
+        if shown.credential is None:
+            await _deny(self._credentials.missing, scope, receive, send)
+            return
+        judged = self._judge(scope, await self._verify(scope, shown.credential))
         if isinstance(judged, Error):
             await _deny(judged, scope, receive, send)
             return
@@ -145,15 +150,14 @@ class AuthMiddleware(Layer):
         facts.put(scope, judged)
         await self.app(scope, receive, send)
 
-    async def _judge(self, scope: Scope, shown: Shown) -> Principal | Error:
-        """Return whose credential this is, or why the request does not pass."""
-        credential = shown.credential
-        if credential is None:
-            return self._credentials.missing
+    def _verify(self, scope: Scope, credential: str) -> Awaitable[Principal | Denial]:
+        """Have the verifier say whose credential this is."""
         if self._guesses.quiet:
-            answer = await self._verifier.verify(credential)
-        else:
-            answer = await self._verify_in_turn(scope, credential)
+            return self._verifier.verify(credential)
+        return self._verify_in_turn(scope, credential)
+
+    def _judge(self, scope: Scope, answer: Principal | Denial) -> Principal | Error:
+        """Return whose credential this is, or why the request does not pass."""
         if isinstance(answer, Denial):
             return self._refusal(scope, answer)
         if self._admin is not None and self._admin.hold(scope):

@@ -12,6 +12,8 @@ A part that fails is the answer to the whole batch, which then costs nothing, as
 answered with an error.
 """
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
@@ -25,7 +27,7 @@ from veneer.facts import Unreached, Usage
 from veneer.layer import Layer
 from veneer.layers._encoded import EncodedAnswer
 from veneer.layers._fan_out import FanOut
-from veneer.operations import endpoint_of
+from veneer.operations import Endpoint, endpoint_of
 from veneer.wire.framing import uncoded, with_length
 from veneer.wire.usage import read_usage, usage_in_body
 
@@ -70,12 +72,14 @@ class EmbeddingsMiddleware(Layer):
             caps=caps,
         )
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass an embedding on, refuse it, or ask for its parts."""
-        endpoint = endpoint_of(scope)
+        endpoint = scope[facts.SCOPE_KEY].get(Endpoint) or endpoint_of(scope)
         if endpoint is None or endpoint.operation.name != "embeddings":
-            await self.below(scope, receive, send)
-            return
+            return self.below(scope, receive, send)
+        return self._embed(scope, receive, send)
+
+    async def _embed(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = await read_call(scope, receive)
         if isinstance(call, Error):
             await call(scope, receive, send)

@@ -10,7 +10,6 @@ what stamps headers.
 import logging
 from collections.abc import Awaitable
 from functools import partial
-from http import HTTPStatus
 from typing import cast
 
 import msgspec
@@ -29,6 +28,9 @@ from veneer.wire import fields
 
 logger = logging.getLogger("veneer")
 
+# The first status that says that something went wrong.
+LEAST_ERROR = 400
+
 # An error body beyond this is no envelope; it passes as it is, unread.
 MAX_ERROR_BODY = 64 * 1024
 
@@ -41,7 +43,10 @@ class ErrorMiddleware(Layer):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, mend the error that comes back, answer for an app that fails."""
-        _say_anew(scope)
+        dialect = scope[facts.SCOPE_KEY].get(Dialect)
+        if dialect is not None and not dialect.keeps_foreign:
+            # Errors in streams are said in the request's dialect, too.
+            edits_of(scope).error = partial(said_anew, scope)
         response = _Response(scope, receive, send)
         try:
             await self.below(scope, receive, response.send)
@@ -58,23 +63,15 @@ class ErrorMiddleware(Layer):
             await response.answer(INTERNAL)
             raise
         else:
-            if client_of(scope, receive).disconnected:
-                return
-            if await response.answer(response.error_so_far()):
+            over = response.started or client_of(scope, receive).disconnected
+            if not over and await response.answer(response.error_so_far()):
                 logger.error("the app below returned without a whole response")
-
-
-def _say_anew(scope: Scope) -> None:
-    """See to it that errors in streams are said in the request's dialect."""
-    dialect = facts.get(scope, Dialect)
-    if dialect is not None and not dialect.keeps_foreign:
-        edits_of(scope).error = partial(said_anew, scope)
 
 
 class _Response:
     """One response on its way out; an error is held until it can be judged."""
 
-    __slots__ = ("_answered", "_held", "_parts", "_receive", "_scope", "_send", "_size", "_started")
+    __slots__ = ("_answered", "_held", "_parts", "_receive", "_scope", "_send", "_size", "started")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -84,7 +81,7 @@ class _Response:
         self._parts: list[bytes] = []
         self._size = 0
         # Whether the app's response has begun to leave, and whether one of ours has.
-        self._started = False
+        self.started = False
         self._answered = False
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -92,7 +89,15 @@ class _Response:
 
         It is no coroutine of its own, for most messages only pass, and streams have many.
         """
-        if self._started and self._held is None and not self._answered:
+        if self.started:
+            return self._send(message)
+        if (
+            message["type"] == "http.response.start"
+            and message["status"] < LEAST_ERROR
+            and self._held is None
+            and not self._answered
+        ):
+            self.started = True
             return self._send(message)
         return self._judge(message)
 
@@ -105,14 +110,14 @@ class _Response:
             if self._to_be_judged(message):
                 self._held = message
             else:
-                self._started = True
+                self.started = True
                 await self._send(message)
         else:
             await self._send(message)
 
     async def answer(self, error: Error) -> bool:
         """Answer in the app's place; return False where it has answered, or is none of ours."""
-        if self._started or self._answered or endpoint_of(self._scope) is None:
+        if self.started or self._answered or endpoint_of(self._scope) is None:
             return False
         self._answered = True
         if self._held is None:
@@ -128,7 +133,7 @@ class _Response:
 
     def _to_be_judged(self, start: Message) -> bool:
         return (
-            start["status"] >= HTTPStatus.BAD_REQUEST
+            start["status"] >= LEAST_ERROR
             and self._scope["method"] != "HEAD"
             and fields.get(start.get("headers", ()), b"content-encoding") in (None, b"identity")
             and endpoint_of(self._scope) is not None
@@ -150,7 +155,7 @@ class _Response:
 
     async def _release(self, *, more_body: bool) -> None:
         start, self._held = cast("Message", self._held), None
-        self._started = True
+        self.started = True
         await self._send(start)
         body = b"".join(self._parts)
         await self._send({"type": "http.response.body", "body": body, "more_body": more_body})

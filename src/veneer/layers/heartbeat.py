@@ -60,7 +60,8 @@ class HeartbeatMiddleware(Layer):
         try:
             await self.below(scope, receive, stream.send)
         finally:
-            await stream.close()
+            if stream.timer is not None:
+                await stream.close()
 
 
 class _Stream:
@@ -76,11 +77,12 @@ class _Stream:
         "_last",
         "_loop",
         "_outgoing",
+        "_plain",
         "_scope",
         "_send",
         "_streaming",
         "_tail",
-        "_timer",
+        "timer",
     )
 
     def __init__(
@@ -91,12 +93,13 @@ class _Stream:
         self._interval = interval
         self._early_start = early_start
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
         if early_start is not None:
-            self._timer = self._loop.call_later(early_start, self._begin)
+            self.timer = self._loop.call_later(early_start, self._begin)
         self._beat: asyncio.Task[None] | None = None
         self._begun_early = False
-        self._streaming = False
+        # Whether the response is a stream of events, or known to be none.
+        self._streaming = self._plain = False
         self._error: bytearray | None = None
         # The last bytes that went out: the part as it came, and more before it where it is short.
         self._tail = b"\n\n"
@@ -110,6 +113,8 @@ class _Stream:
         An event of a stream, of which there are many, costs no coroutine here: that of its sending
         is looked at when a heartbeat is due.
         """
+        if self._plain:
+            return self._send(message)
         if (
             self._streaming
             and self._beat is None
@@ -119,6 +124,12 @@ class _Stream:
             self._note(message.get("body", b""))
             self._streaming = message.get("more_body", False)
             return self._sent(message)
+        if message["type"] == "http.response.start" and not self._begun_early:
+            if self.timer is not None:
+                self.timer.cancel()
+            if not is_stream(message):
+                self._plain = True
+                return self._send(message)
         return self._send_alone(message)
 
     def _sent(self, message: Message) -> Coroutine[Any, Any, None]:
@@ -151,25 +162,21 @@ class _Stream:
     async def close(self) -> None:
         """Stop the timer, and a heartbeat that has not got through."""
         self._streaming = False
-        if self._timer is not None:
-            self._timer.cancel()
+        if self.timer is not None:
+            self.timer.cancel()
         if self._beat is not None:
             self._beat.cancel()
             await asyncio.wait({self._beat})
 
     async def _send_start(self, message: Message) -> None:
-        kind = fields.get(message.get("headers", ()), b"content-type")
-        streaming = kind is not None and fields.is_event_stream(fields.media_type(kind))
         if self._begun_early:
-            self._error = None if streaming else bytearray()
+            self._error = None if is_stream(message) else bytearray()
             return
-        if self._timer is not None:
-            self._timer.cancel()
         await self._send(message)
-        if streaming and endpoint_of(self._scope) is not None:
+        if endpoint_of(self._scope) is not None:
             self._streaming = True
             self._last = self._loop.time()
-            self._timer = self._loop.call_later(self._interval, self._tick)
+            self.timer = self._loop.call_later(self._interval, self._tick)
 
     def _note(self, body: bytes) -> None:
         """Remember when bytes went out, how they ended, and whether events have ids."""
@@ -196,7 +203,7 @@ class _Stream:
             if boundary and self._beat is None and not self._is_sending():
                 comment = sse.KEEP_ALIVE_LINE if self._ids else sse.KEEP_ALIVE
                 self._start_beat({"type": "http.response.body", "body": comment, "more_body": True})
-        self._timer = self._loop.call_later(wait, self._tick)
+        self.timer = self._loop.call_later(wait, self._tick)
 
     def _is_sending(self) -> bool:
         """Whether a message of the app's is on its way out, held up by a slow client."""
@@ -207,7 +214,7 @@ class _Stream:
         """Begin the response in the app's place, once the call is known to want a stream."""
         call = facts.get(self._scope, Call)
         if call is None and self._early_start is not None:
-            self._timer = self._loop.call_later(self._early_start, self._begin)
+            self.timer = self._loop.call_later(self._early_start, self._begin)
         if call is None or not call.stream:
             return
         self._begun_early = self._streaming = True
@@ -217,7 +224,7 @@ class _Stream:
             {"type": "http.response.start", "status": 200, "headers": headers},
             {"type": "http.response.body", "body": sse.KEEP_ALIVE, "more_body": True},
         )
-        self._timer = self._loop.call_later(self._interval, self._tick)
+        self.timer = self._loop.call_later(self._interval, self._tick)
 
     def _start_beat(self, *messages: Message) -> None:
         async def send_all() -> None:
@@ -253,6 +260,14 @@ class _Stream:
             suggestion=_text(error, "suggestion"),
         )
         return dialect.event(failure, operation)
+
+
+def is_stream(start: Message) -> bool:
+    """Whether a response is a stream of events."""
+    for name, value in start.get("headers", ()):
+        if name == b"content-type":
+            return fields.is_event_stream(fields.media_type(value))
+    return False
 
 
 async def awaited(sending: Awaitable[None]) -> None:

@@ -50,7 +50,7 @@ class OperationsMiddleware(Layer):
         if isinstance(endpoint, Error):
             await endpoint(scope, receive, send)
             return
-        facts.put(scope, endpoint)
+        scope[facts.SCOPE_KEY][Endpoint] = endpoint
         call = await read_call(scope, receive, max_body=self._max_body, stored=self._allowed.stored)
         if isinstance(call, Error):
             await call(scope, receive, send)
