@@ -15,3 +15,8 @@ def is_permitted(principal: Principal | None, requested: str, model: Model) -> b
         return True
     patterns = principal.models
     return matches(patterns, model.id) and (requested == model.id or matches(patterns, requested))
+
+
+def is_held(principal: Principal | None) -> bool:
+    """Whether a caller may use some models only."""
+    return principal is not None and principal.models is not None

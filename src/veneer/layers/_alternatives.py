@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import msgspec
+from starlette.types import Scope
 
+from veneer import facts
 from veneer.call import Call
 from veneer.catalog.catalog import Catalog
 from veneer.catalog.dropping import droppable, unknown_members
@@ -13,6 +15,7 @@ from veneer.catalog.permission import is_permitted
 from veneer.errors import Error
 from veneer.facts import Principal
 from veneer.layers._listing import unknown
+from veneer.routing.preferences import Preferences
 from veneer.routing.reading import MODELS
 from veneer.wire import splice
 
@@ -30,6 +33,12 @@ class Asked(msgspec.Struct, frozen=True):
     call: Call
     body: bytes
     drops: bool
+
+
+def preferred(scope: Scope) -> Sequence[str]:
+    """Return the models of which a call wants any, in its order; none where it names one."""
+    preferences: Preferences | None = scope[facts.SCOPE_KEY].get(Preferences)
+    return () if preferences is None else preferences.models
 
 
 def alternatives(

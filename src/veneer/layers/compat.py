@@ -7,18 +7,20 @@ for what it refuses. Stands innermost, around the one target that it is about: s
 relay included, see what the client wrote and what the client gets.
 """
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
 from veneer.call import Call, read_call
-from veneer.client import client_of
+from veneer.client import Client
 from veneer.compat.request import translated
 from veneer.compat.target import Cap, Target
 from veneer.errors import Error
 from veneer.facts import Unreached
 from veneer.layer import Layer
 from veneer.layers._translated import TranslatedAnswer
-from veneer.operations import endpoint_of
+from veneer.operations import Endpoint, endpoint_of
 from veneer.wire.framing import uncoded
 
 
@@ -59,25 +61,33 @@ class CompatMiddleware(Layer):
             check=check,
         )
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass a call on in the target's words, or refuse it."""
-        endpoint = endpoint_of(scope)
+        known = scope[facts.SCOPE_KEY]
+        endpoint = known.get(Endpoint) or endpoint_of(scope)
         if endpoint is None or endpoint.operation.name != "chat.completions":
-            await self.below(scope, receive, send)
-            return
-        call = facts.get(scope, Call) or await read_call(scope, receive)
+            return self.below(scope, receive, send)
+        if Call in known:
+            return self._translate(scope, receive, send)
+        return self._read(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = await read_call(scope, receive)
         if isinstance(call, Error):
             await call(scope, receive, send)
-            return
-        client = client_of(scope, receive)
-        asked = translated(client.kept, self._target)
+        else:
+            await self._translate(scope, receive, send)
+
+    def _translate(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        client = scope[facts.SCOPE_KEY][Client]
+        body = client.kept
+        asked = translated(body, self._target)
         if isinstance(asked, Error):
             facts.put(scope, Unreached())
-            await asked(scope, receive, send)
-            return
-        if asked.body is not client.kept:
+            return asked(scope, receive, send)
+        if asked.body is not body:
             scope = client.replace_body(scope, asked.body)
         if asked.answers is not None:
             scope = {**scope, "headers": uncoded(scope["headers"])}
             send = TranslatedAnswer(asked.answers, send).send
-        await self.below(scope, receive, send)
+        return self.below(scope, receive, send)

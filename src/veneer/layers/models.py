@@ -7,7 +7,7 @@ replays answers, so that a replay goes by the request as its client wrote it, an
 counts by the model.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Literal, get_args
 
@@ -21,18 +21,18 @@ from veneer.catalog.discovery import DEFAULT_REFRESH, Discovery
 from veneer.catalog.guards import refusal
 from veneer.catalog.hidden import hidden_models
 from veneer.catalog.model import KIND_OF, Model, Resolved
-from veneer.catalog.permission import is_permitted
+from veneer.catalog.permission import is_held, is_permitted
 from veneer.client import Client
 from veneer.dialects import Kind
 from veneer.errors import Error
 from veneer.facts import Principal, Unreached
 from veneer.layer import Layer
-from veneer.layers._alternatives import Asked, alternatives
+from veneer.layers._alternatives import Asked, alternatives, preferred
 from veneer.layers._dropped import without_unsupported
 from veneer.layers._form import Form, read_upload
 from veneer.layers._listing import LISTS, LOOK, MODELS, Listing, unknown
 from veneer.layers._shown import Shown, show_name
-from veneer.operations import Body, Endpoint, endpoint_of
+from veneer.operations import Body, Endpoint, Operation, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.credits import Credits
 from veneer.routing.preferences import Preferences
@@ -48,6 +48,8 @@ NOTHING = b"{}"
 
 # Calls of these may leave the model to the upstream.
 UNNAMED = frozenset(["moderations", "images.generations", "images.edits", "images.variations"])
+
+_JSON = Body.JSON
 
 ANY = Model(id="*", listed=False)
 
@@ -132,42 +134,51 @@ class ModelsMiddleware(Layer):
         """Return the context in which the app below is asked for its models."""
         return self._discovery.lifespan() if self._discovers else nullcontext()
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass a call on under its model's own name, or refuse it."""
         known = scope[facts.SCOPE_KEY]
         endpoint = known.get(Endpoint) or endpoint_of(scope)
-        if endpoint is not None and endpoint.operation.name in LISTS:
-            await self._list(endpoint, scope, receive, send)
-            return
-        if endpoint is None or endpoint.operation.name not in KIND_OF:
+        name = None if endpoint is None else endpoint.operation.name
+        if endpoint is None or name not in KIND_OF:
+            if endpoint is not None and name in LISTS:
+                return self._list(endpoint, scope, receive, send)
             held = endpoint is not None and is_held(known.get(Principal))
-            await (UNREAD if held else self.below)(scope, receive, send)
-            return
+            return (UNREAD if held else self.below)(scope, receive, send)
+        call = known.get(Call)
+        if call is None or self._discovers or endpoint.operation.body is not _JSON:
+            return self._read(endpoint.operation, scope, receive, send)
+        return self._pass(call, None, scope, receive, send)
+
+    async def _read(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read a call, and find out which models there are."""
         call: Call | Form | Error
-        if endpoint.operation.body is Body.JSON:
-            call = known.get(Call) or await read_call(scope, receive, max_body=self._max_body)
+        if operation.body is _JSON:
+            call = await read_call(scope, receive, max_body=self._max_body)
         else:
             call = await read_upload(
-                endpoint.operation, scope, receive, most=self._max_form, max_body=self._max_body
+                operation, scope, receive, most=self._max_form, max_body=self._max_body
             )
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
         form, call = (call, call.call) if isinstance(call, Form) else (None, call)
-        preferences = known.get(Preferences)
-        several = () if preferences is None else preferences.models
         name = call.model or self._default
         if self._discovers and name is not None:
-            for each in several or (name,):
+            for each in preferred(scope) or (name,):
                 await self._discovery.find(each)
-        asked = self._fitting(scope, call, several) if several else name
+        await self._pass(call, form, scope, receive, send)
+
+    def _pass(
+        self, call: Call, form: Form | None, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        several = preferred(scope)
+        asked = self._fitting(scope, call, several) if several else call.model or self._default
         found = asked if isinstance(asked, Error) else self._resolve(scope, call, asked, form)
         if isinstance(found, Error):
-            await found(scope, receive, send)
-        elif form is None:
-            await self.below(found, receive, send)
-        else:
-            await form.pass_on(self.below, found, receive, send)
+            return found(scope, receive, send)
+        if form is None:
+            return self.below(found, receive, send)
+        return form.pass_on(self.below, found, receive, send)
 
     async def _list(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._listing.has(endpoint, scope):
@@ -210,14 +221,18 @@ class ModelsMiddleware(Layer):
             return unknown(name)
         client: Client = known[Client]
         kept = client.kept if form is None else NOTHING
-        body = without_unsupported(scope, model, kept, drops=self._drops)
-        if isinstance(body, Error):
-            return body
+        body = kept
+        if self._drops or model.unsupported_parameters:
+            left = without_unsupported(scope, model, kept, drops=self._drops)
+            if isinstance(left, Error):
+                return left
+            body = left
         refused = refusal(model, call, body) or self._refusal(principal, body)
         if refused is not None:
             return refused
         known[Resolved] = Resolved(name, model)
-        show_name(scope, self._show, name, model)
+        if self._show != "requested" or name != model.id:
+            show_name(scope, self._show, name, model)
         if form is not None:
             known[Call] = msgspec.structs.replace(call, model=model.id)
             return form.renamed(scope, model.id)
@@ -234,8 +249,3 @@ class ModelsMiddleware(Layer):
             if model is None or model.id != name or not is_permitted(principal, name, model):
                 return unknown(name)
         return None
-
-
-def is_held(principal: Principal | None) -> bool:
-    """Whether a caller may use some models only."""
-    return principal is not None and principal.models is not None
