@@ -1,5 +1,6 @@
 """Asking: the list of models of an app, fetched in process as a client would."""
 
+import asyncio
 from functools import partial
 from http import HTTPStatus
 
@@ -22,7 +23,7 @@ async def _fetch(app: ASGIApp) -> bytes:
     """Return the body of the app's list; raises `UnlistedError`."""
     answer = _Answer()
     try:
-        await app(_scope(), _no_body, answer.send)
+        await app(_scope(), _NoBody().receive, answer.send)
     except (BrokenResponseError, OSError) as error:
         raise UnlistedError(f"its answer broke off: {error}") from error
     if answer.status != HTTPStatus.OK:
@@ -47,8 +48,17 @@ class _Answer:
         self.parts.append(part)
 
 
-async def _no_body() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
+class _NoBody:
+    """What a client sends that has nothing to send, and stays: whoever watches for it waits."""
+
+    def __init__(self) -> None:
+        self._given = False
+
+    async def receive(self) -> Message:
+        if self._given:
+            await asyncio.Event().wait()
+        self._given = True
+        return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _scope() -> Scope:
