@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.asgi import Responder
+from tests.asgi import Responder, http_scope
 from veneer.catalog.model import Provider
 from veneer.config import build, build_upstream, load, parse
 from veneer.config.catalog import build_catalog
@@ -18,6 +18,7 @@ from veneer.layers.cost import CostMiddleware
 from veneer.layers.routing import RoutingMiddleware
 from veneer.routing.preferences import Preferences
 from veneer.routing.target import Target
+from veneer.upstream.credentials import Shown
 from veneer.upstream.fleet import Fleet
 from veneer.upstream.proxy import Upstream
 from veneer.upstream.router import Router
@@ -285,3 +286,11 @@ def test_targets_whose_cost_counts_and_is_not_known_are_told(
     with caplog.at_level(logging.WARNING, "veneer.config"):
         router_of(*targets, router={} if optimize is None else {"optimize": optimize})
     assert ("'a'" in caplog.text) == warned
+
+
+def test_no_target_is_shown_what_a_client_has_sent_for_another() -> None:
+    target, *_ = targets_of(A, B)
+    assert isinstance(target.app, Upstream)
+    shown = target.app._credentials.next(http_scope())
+    assert isinstance(shown, Shown)
+    assert b"authorization" in shown.withheld

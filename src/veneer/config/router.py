@@ -129,7 +129,7 @@ def _app(table: TargetTable, where: str, config: Config) -> ASGIApp:
             f"{where} dns needs our own transport, which connects to each address: leave out "
             "transport."
         )
-    make = server(table, where, config.operations.allow)
+    make = server(table, where, config.operations.allow, passes_credentials=False)
     if table.url is not None:
         return make(table.url)
     try:

@@ -26,6 +26,13 @@ class TargetTable(UpstreamTable, frozen=True, kw_only=True):
     """
 
     name: Annotated[Name, Meta(description="What logs, receipts and clients call it.")]
+    api_key: Annotated[
+        Secret | Annotated[list[Secret], Meta(min_length=1)] | None,
+        Meta(
+            description="Key that the server is shown: `env:NAME` or `file:PATH`; of several, each "
+            "takes its turn. What the client sent goes to none of several servers.",
+        ),
+    ] = None
     urls: Annotated[
         Names | None,
         Meta(description="In place of `url`: those of several replicas of one server."),

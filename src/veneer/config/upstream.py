@@ -28,10 +28,12 @@ def single_upstream(config: Config) -> Upstream:
             "[upstream] url is not set: give the base URL of a model server, such as "
             "http://localhost:8000/v1."
         )
-    return server(table, "[upstream]", config.operations.allow)(table.url)
+    return server(table, "[upstream]", config.operations.allow, passes_credentials=True)(table.url)
 
 
-def server(table: UpstreamTable, where: str, allow: Sequence[str]) -> Callable[..., Upstream]:
+def server(
+    table: UpstreamTable, where: str, allow: Sequence[str], *, passes_credentials: bool
+) -> Callable[..., Upstream]:
     """Return what makes the proxy to a URL (and `address`), by a table that is called `where`.
 
     Secrets are read here. Raises `ConfigurationError`, and so does what is returned.
@@ -49,6 +51,7 @@ def server(table: UpstreamTable, where: str, allow: Sequence[str]) -> Callable[.
                 url,
                 api_key=keys,
                 api_key_header=table.api_key_header,
+                passes_credentials=passes_credentials,
                 name=table.name,
                 allow=allow,
                 timeouts=_timeouts(table.timeouts),

@@ -36,16 +36,18 @@ class Credentials:
     """The keys that the upstream called `name` is shown in the field `header`.
 
     They are those given, in turn, or the one of the caller's own that a try is made with
-    (`UpstreamKey`). Without either, what the client sent goes on. Raises ValueError for keys and
-    headers that cannot be.
+    (`UpstreamKey`). Without either, what the client sent goes on if it `passes`, else nothing does.
+    Raises ValueError for keys and headers that cannot be.
     """
 
-    def __init__(self, name: str, keys: Sequence[str] | None, header: str) -> None:
+    def __init__(
+        self, name: str, keys: Sequence[str] | None, header: str, *, passes: bool = True
+    ) -> None:
         self._name = name
         self._header = key_header(header)
         self._keys = None if keys is None else Keys(keys, header=header)
         self._withheld = withheld(self._header)
-        self._nothing = Shown(None, withheld(None))
+        self._nothing = Shown(None, withheld(None) if passes else self._withheld)
 
     def next(self, scope: Scope) -> Shown | Error:
         """Return what is shown for a request; an error for a key of the caller's that cannot be."""

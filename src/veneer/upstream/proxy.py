@@ -54,15 +54,15 @@ class Upstream:
 
     `url` is the base that clients of the server would use (`http://localhost:8000/v1`). `api_key`
     is shown to the server in place of whatever credential the client sent; several take turns.
-    Without one, the client's own goes through. A router may have put a key of the caller's own for
+    Without one, the client's own goes through if `passes_credentials`, as one of several servers
+    must not be shown what is meant for another. A router may have put a key of the caller's own for
     a try (`UpstreamKey`), which goes before both, and has none of ours rest where it is refused.
     `api_key_header` is where a key stands: as a Bearer token in Authorization, bare in any other
     field. `allow` names operations beyond the default ones, as for `OperationsMiddleware`. `client`
     is an `httpx.AsyncClient`, or one of its interface, to be used instead of our own HTTP/1.1; then
     `timeouts` apply, while `limits` and `ssl_context` are the client's own affair, and
     `close_client` says that it is ours to close. `address` is connected to in place of what the
-    URL's host resolves to. `name` is what logs call
-    this upstream.
+    URL's host resolves to. `name` is what logs call this upstream.
 
     Raises ValueError for a URL or a key that cannot be used, and for an address with a client.
     """
@@ -75,6 +75,7 @@ class Upstream:
         *,
         api_key: str | Sequence[str] | None = None,
         api_key_header: str = "Authorization",
+        passes_credentials: bool = True,
         name: str = "upstream",
         allow: Iterable[str] = (),
         timeouts: Timeouts | None = None,
@@ -88,7 +89,7 @@ class Upstream:
         self.name = name
         self._base = base
         keys = [api_key] if isinstance(api_key, str) else api_key
-        self._credentials = Credentials(name, keys, api_key_header)
+        self._credentials = Credentials(name, keys, api_key_header, passes=passes_credentials)
         self._allowed = Allowed(allow)
         self._transport: Transport
         timeouts = timeouts or Timeouts()
