@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from veneer.errors import BrokenResponseError, Error
     from veneer.facts import (
         Cost,
+        OwnKeys,
         Principal,
         Relayed,
         Replayed,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         RequestMetadata,
         ResponseFact,
         Route,
+        Tried,
         Usage,
         get,
         put,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from veneer.layers.me import MeMiddleware
     from veneer.layers.models import ModelsMiddleware
     from veneer.layers.operations import OperationsMiddleware
+    from veneer.layers.own_keys import OwnKeysMiddleware
     from veneer.layers.ratelimit import RateLimitMiddleware
     from veneer.layers.relay import RelayMiddleware
     from veneer.layers.routing import RoutingMiddleware
@@ -61,8 +64,11 @@ if TYPE_CHECKING:
     from veneer.prices.price import Price
     from veneer.quotas.policy import QuotaPolicy
     from veneer.routing.preferences import Preferences
+    from veneer.routing.target import Target
     from veneer.stack import Stack
+    from veneer.upstream.fleet import Fleet
     from veneer.upstream.proxy import Upstream
+    from veneer.upstream.router import Router
     from veneer.upstream.transport import PoolLimits, Timeouts
     from veneer.wiring import ConfigurationError
 
@@ -89,6 +95,7 @@ _HOMES = MappingProxyType(
         "Error": "veneer.errors",
         "ErrorMiddleware": "veneer.layers.errors",
         "EstimateMiddleware": "veneer.layers.estimate",
+        "Fleet": "veneer.upstream.fleet",
         "HeadersMiddleware": "veneer.layers.headers",
         "HealthMiddleware": "veneer.layers.health",
         "HeartbeatMiddleware": "veneer.layers.heartbeat",
@@ -102,6 +109,8 @@ _HOMES = MappingProxyType(
         "ModelsMiddleware": "veneer.layers.models",
         "Operation": "veneer.operations",
         "OperationsMiddleware": "veneer.layers.operations",
+        "OwnKeys": "veneer.facts",
+        "OwnKeysMiddleware": "veneer.layers.own_keys",
         "PoolLimits": "veneer.upstream.transport",
         "Preferences": "veneer.routing.preferences",
         "Price": "veneer.prices.price",
@@ -118,11 +127,14 @@ _HOMES = MappingProxyType(
         "RequestMetadata": "veneer.facts",
         "ResponseFact": "veneer.facts",
         "Route": "veneer.facts",
+        "Router": "veneer.upstream.router",
         "RoutingMiddleware": "veneer.layers.routing",
         "SqliteLedger": "veneer.ledger.sqlite",
         "Stack": "veneer.stack",
+        "Target": "veneer.routing.target",
         "ThresholdWebhook": "veneer.budgets.webhook",
         "Timeouts": "veneer.upstream.transport",
+        "Tried": "veneer.facts",
         "Upstream": "veneer.upstream.proxy",
         "Usage": "veneer.facts",
         "Verifier": "veneer.auth.verifier",
@@ -156,6 +168,7 @@ __all__ = [
     "Error",
     "ErrorMiddleware",
     "EstimateMiddleware",
+    "Fleet",
     "HeadersMiddleware",
     "HealthMiddleware",
     "HeartbeatMiddleware",
@@ -169,6 +182,8 @@ __all__ = [
     "ModelsMiddleware",
     "Operation",
     "OperationsMiddleware",
+    "OwnKeys",
+    "OwnKeysMiddleware",
     "PoolLimits",
     "Preferences",
     "Price",
@@ -185,11 +200,14 @@ __all__ = [
     "RequestMetadata",
     "ResponseFact",
     "Route",
+    "Router",
     "RoutingMiddleware",
     "SqliteLedger",
     "Stack",
+    "Target",
     "ThresholdWebhook",
     "Timeouts",
+    "Tried",
     "Upstream",
     "Usage",
     "Verifier",
