@@ -259,6 +259,11 @@ class Client:
         if self.disconnected:
             self._schedule()
 
+    def hang_up(self) -> None:
+        """End the call as if its client had left, although it still gets what is sent to it."""
+        self._keep = 0.0
+        self._left()
+
     def while_connected(self) -> "WhileConnected":
         """Return a context in which a call is cancelled when its client leaves."""
         return WhileConnected(self)

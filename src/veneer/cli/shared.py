@@ -11,7 +11,7 @@ from veneer.config import Config
 
 @contextmanager
 def shared_by_workers(config: Config) -> Iterator[Config]:
-    """Give several workers counters and recordings in common, which are gone afterwards."""
+    """Give several workers counters and answers in common, which are gone afterwards."""
     if config.serve.workers == 1:
         yield config
         return
@@ -19,6 +19,7 @@ def shared_by_workers(config: Config) -> Iterator[Config]:
         tables = {
             "ratelimit": f"shared://{folder}/limits",
             "idempotency": f"sqlite:///{folder}/recordings.db",
+            "completions": f"sqlite:///{folder}/completions.db",
         }
         shared = {
             name: msgspec.structs.replace(getattr(config, name), store=store)

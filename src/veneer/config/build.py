@@ -12,9 +12,11 @@ from veneer.config.admin import build_admin
 from veneer.config.auth import build_verifier, open_access
 from veneer.config.catalog import build_catalog
 from veneer.config.compat import build_compat, build_embeddings, build_estimate
+from veneer.config.completions import build_completions
 from veneer.config.cost import build_balance, build_cost
 from veneer.config.dialect import build_dialect
 from veneer.config.idempotency import build_idempotency
+from veneer.config.legacy import build_legacy
 from veneer.config.operations import build_operations, public_paths
 from veneer.config.own_keys import build_own_keys
 from veneer.config.ratelimit import build_rate_limits, check_partitions
@@ -26,6 +28,7 @@ from veneer.layers.auth import AuthMiddleware
 from veneer.layers.balance import PATH as BALANCE
 from veneer.layers.balance import BalanceMiddleware
 from veneer.layers.compat import CompatMiddleware
+from veneer.layers.completions import STORED, CompletionsMiddleware
 from veneer.layers.cost import CostMiddleware
 from veneer.layers.embeddings import EmbeddingsMiddleware
 from veneer.layers.errors import ErrorMiddleware
@@ -33,9 +36,10 @@ from veneer.layers.estimate import EstimateMiddleware
 from veneer.layers.headers import HeadersMiddleware
 from veneer.layers.heartbeat import HeartbeatMiddleware
 from veneer.layers.idempotency import IdempotencyMiddleware
+from veneer.layers.legacy import LegacyMiddleware
 from veneer.layers.log import LogMiddleware
 from veneer.layers.me import PATH as ME
-from veneer.layers.me import MeMiddleware
+from veneer.layers.me import TEAM, MeMiddleware
 from veneer.layers.models import ModelsMiddleware
 from veneer.layers.operations import OperationsMiddleware
 from veneer.layers.own_keys import OwnKeysMiddleware
@@ -102,6 +106,9 @@ def layers(
         ),
         _layer("errors", ErrorMiddleware),
     ]
+    if config.dialect.legacy:
+        moved = build_legacy(config.dialect.legacy)
+        found.append(_layer("dialect", LegacyMiddleware, routes=moved))
     if verifier is not None:
         found.append(
             _layer(
@@ -146,21 +153,24 @@ def _counting(
     keys = build_idempotency(config.idempotency, dialect, has_keys=has_keys, several=several)
     catalog = build_catalog(config.catalog, has_keys=has_keys, targets=config.targets)
     balance = build_balance(cost)
+    kept = build_completions(config, dialect, cost, has_keys=has_keys)
+    # What is served of completions is ours: the upstream itself goes by what is allowed.
+    stored = [] if kept is None else [STORED]
     # An upstream may have an answer of its own.
-    tells_me = has_keys and ME not in allow
+    tells_me, tells_team = has_keys and ME not in allow, TEAM not in allow
     if above is not None:
         # To ask for the balance, or who one is, is a request, too.
-        asked = [*([ME] if tells_me else []), *([] if balance is None else [BALANCE])]
-        counted = [*allow, *asked]
+        asked = [*([ME, TEAM] if tells_me else []), *([] if balance is None else [BALANCE])]
+        counted = [*allow, *asked, *stored]
         yield _layer("ratelimit", RateLimitMiddleware, **above, allow=counted, max_body=max_body)
     if balance is not None:
         yield _layer("budgets", BalanceMiddleware, **balance)
     if tells_me:
-        yield _layer("budgets", MeMiddleware, **(balance or {}))
+        yield _layer("budgets", MeMiddleware, **(balance or {}), team=tells_team)
     served = build_operations(config.operations, dialect)
+    served["allow"] = [*served["allow"], *stored]
     yield _layer("operations", OperationsMiddleware, **served)
-    if keys is not None:
-        yield _layer("idempotency", IdempotencyMiddleware, **keys)
+    yield from _keeping(keys, kept)
     yield from _routing(config, dialect)
     if catalog is not None:
         shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
@@ -175,6 +185,16 @@ def _counting(
         yield _layer("own_keys", OwnKeysMiddleware, **own_keys)
     if cost is not None:
         yield _layer("cost", CostMiddleware, **cost)
+
+
+def _keeping(
+    keys: Mapping[str, Any] | None, kept: Mapping[str, Any] | None
+) -> Iterator[Middleware]:
+    """Yield the layers that keep answers, for those who try again and for those who ask again."""
+    if keys is not None:
+        yield _layer("idempotency", IdempotencyMiddleware, **keys)
+    if kept is not None:
+        yield _layer("completions", CompletionsMiddleware, **kept)
 
 
 def _routing(config: Config, dialect: Dialect) -> Iterator[Middleware]:

@@ -1,10 +1,25 @@
 """The table of `veneer.toml` that says how the API speaks."""
 
+from datetime import date
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from veneer.config.table import Name, Table
+
+
+class LegacyTable(Table, frozen=True):
+    """A route that has moved: callers get a 308 to where it is now, which keeps method and body."""
+
+    from_: Annotated[Name, Meta(description="Where it was, such as `/v1/old`.")] = msgspec.field(
+        name="from"
+    )
+    to: Annotated[Name, Meta(description="Where it is now, such as `/v1/new`.")]
+    sunset: Annotated[
+        date | None,
+        Meta(description="Day (UTC) from which on it may be gone, told as `Sunset` (RFC 8594)."),
+    ] = None
 
 
 class DialectTable(Table, frozen=True):
@@ -47,3 +62,4 @@ class DialectTable(Table, frozen=True):
             "`auriko` then name with their code."
         ),
     ] = None
+    legacy: list[LegacyTable] = msgspec.field(default_factory=list)

@@ -85,7 +85,7 @@ def _read(
 ) -> dict[str, Any]:
     """Return the options of a table, each checked by itself; what is wrong goes to `problems`."""
     options: dict[str, Any] = {}
-    fields = {field.name: field for field in msgspec.structs.fields(table)}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(table)}
     for key, value in given.items():
         if key not in fields:
             problems.append(_unknown(key, place, fields))

@@ -30,7 +30,7 @@ def denied(table: OperationsTable, dialect: Dialect) -> list[str]:
 
 def allowed(table: OperationsTable, dialect: Dialect) -> list[str]:
     """Return what is served beside the default: what the table says, and what the dialect has."""
-    out = _named(table.deny or ())
+    out = named(table.deny or ())
     return [*table.allow, *(name for name in dialect.served if name not in out)]
 
 
@@ -44,7 +44,7 @@ def public_paths(dialect: Dialect) -> list[str]:
     ]
 
 
-def _named(deny: Iterable[str]) -> frozenset[str]:
+def named(deny: Iterable[str]) -> frozenset[str]:
     """Return the operations of these names; one that is none is judged elsewhere."""
     return frozenset(
         name for name in NAMES if any(name == out or name.startswith(f"{out}.") for out in deny)

@@ -19,7 +19,7 @@ def reference() -> str:
 def undocumented() -> list[str]:
     """Return the options that have no description."""
     return [
-        f"[{name}] {field.name}"
+        f"[{name}] {field.encode_name}"
         for name, table in tables(Config)
         for field in _options(table)
         if not description(field.type)
@@ -44,7 +44,7 @@ def _lines(config: type[Table], name: str) -> Iterator[str]:
             yield "| option | takes | default | what it does |\n|---|---|---|---|"
             for field in _options(table):
                 yield (
-                    f"| `{field.name}` | {expected(field.type)} | {_default(field)} "
+                    f"| `{field.encode_name}` | {expected(field.type)} | {_default(field)} "
                     f"| {description(field.type)} |"
                 )
             yield ""

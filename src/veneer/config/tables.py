@@ -12,6 +12,7 @@ from veneer.call import MAX_BODY
 from veneer.config.auth_tables import AuthTable
 from veneer.config.catalog_tables import CatalogTable
 from veneer.config.compat_tables import CompatTable, EmbeddingsTable
+from veneer.config.completions_tables import CompletionsTable
 from veneer.config.cost_tables import BudgetTable, CostTable
 from veneer.config.dialect_tables import DialectTable
 from veneer.config.idempotency_tables import IdempotencyTable
@@ -191,6 +192,7 @@ class Config(Table, frozen=True):
     operations: OperationsTable = msgspec.field(default_factory=OperationsTable)
     ratelimit: RateLimitTable = msgspec.field(default_factory=RateLimitTable)
     idempotency: IdempotencyTable = msgspec.field(default_factory=IdempotencyTable)
+    completions: CompletionsTable = msgspec.field(default_factory=CompletionsTable)
     catalog: CatalogTable = msgspec.field(default_factory=CatalogTable)
     prices: PricesTable = msgspec.field(default_factory=PricesTable)
     cost: CostTable = msgspec.field(default_factory=CostTable)

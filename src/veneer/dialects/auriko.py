@@ -54,6 +54,8 @@ _REFUSED_KEY = Form(
     message="Incorrect API key provided. Check it, or ask whoever issued it for a new one.",
 )
 
+_STATE = Form(409, INVALID, "state_precondition_failed")
+
 _LIMITED = Form(429, LIMITED, "rate_limit_exceeded", wording=WORDING)
 
 FORMS: Mapping[Kind, Form] = MappingProxyType(
@@ -139,6 +141,12 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
         Kind.UPSTREAM_BUSY: Form(503, API, "service_unavailable"),
         Kind.UPSTREAM_NONE_LEFT: Form(503, API, "no_provider_available"),
         Kind.UPSTREAM_INTERRUPTED: Form(502, API, "upstream_error"),
+        Kind.COMPLETION_NOT_FOUND: Form(404, NOT_FOUND, "resource_not_found"),
+        Kind.COMPLETION_OVER: _STATE,
+        Kind.COMPLETION_NOT_CANCELLABLE: _STATE,
+        Kind.COMPLETION_CANCELLED: _STATE,
+        Kind.COMPLETION_LEFT: _STATE,
+        Kind.COMPLETIONS_UNAVAILABLE: Form(503, API, "service_unavailable"),
         Kind.SHUTTING_DOWN: Form(503, API, "service_unavailable"),
     }
 )

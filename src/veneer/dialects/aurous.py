@@ -15,6 +15,7 @@ from veneer.dialects.envelope import body_of, event_of
 from veneer.dialects.kinds import Kind
 from veneer.dialects.listings import aurous_model, aurous_pricing
 from veneer.dialects.openai import OPENAI
+from veneer.dialects.principals import aurous_team
 from veneer.dialects.rate_limits import aurous_fields
 from veneer.dialects.receipts import aurous_cost_fields, aurous_estimate, aurous_receipt
 
@@ -127,6 +128,17 @@ FORMS: Mapping[Kind, Form] = MappingProxyType(
         Kind.UPSTREAM_BUSY: Form(503, SERVER, "provider_unavailable"),
         Kind.UPSTREAM_NONE_LEFT: Form(503, SERVER, "provider_unavailable"),
         Kind.UPSTREAM_INTERRUPTED: Form(502, SERVER, "provider_unavailable"),
+        Kind.COMPLETION_NOT_FOUND: Form(404, NOT_FOUND, "chat_cancel_target_not_found"),
+        # OpenAI's clients try a 409 again, and this one will never be another.
+        Kind.COMPLETION_OVER: Form(
+            409, INVALID, "chat_cancel_target_already_terminal", retry=False
+        ),
+        Kind.COMPLETION_NOT_CANCELLABLE: Form(
+            409, INVALID, "chat_cancel_target_not_cancellable", retry=False
+        ),
+        Kind.COMPLETION_CANCELLED: Form(409, INVALID, "cancelled_by_request"),
+        Kind.COMPLETION_LEFT: Form(409, INVALID, "cancelled_client_disconnect"),
+        Kind.COMPLETIONS_UNAVAILABLE: Form(503, SERVER, "completions_unavailable"),
         Kind.SHUTTING_DOWN: Form(503, SERVER, "server_is_shutting_down"),
     }
 )
@@ -188,6 +200,9 @@ def aurous(
         receipt=aurous_receipt,
         cost_fields=partial(aurous_cost_fields, prefix=prefix),
         balance=aurous_balance,
+        team=aurous_team,
+        keeps_completions=True,
+        deprecated=(prefix + b"-deprecated", b"route"),
         budget_fields=partial(aurous_budget_fields, prefix=prefix),
         model=partial(aurous_model, prefix=prefix.decode()),
         lists=LISTS,
@@ -212,6 +227,8 @@ def aurous(
             f"{brand}-Idempotency-Status",
             f"{brand}-Credits-Charged",
             f"{brand}-Credits-Available",
+            f"{brand}-Deprecated",
+            "Sunset",
             "X-RateLimit-Limit",
             "X-RateLimit-Remaining",
             "X-RateLimit-Reset",

@@ -9,7 +9,15 @@ from typing import Any
 
 import msgspec
 
-from veneer.dialects.budgets import MICRODOLLAR, PERIODS, SCOPES, TOTAL, balance, tightest
+from veneer.dialects.budgets import (
+    MICRODOLLAR,
+    PERIODS,
+    SCOPES,
+    TOTAL,
+    balance,
+    billing_mode,
+    tightest,
+)
 from veneer.facts import BudgetStanding
 from veneer.prices import money
 from veneer.prices.credits import Credits
@@ -47,14 +55,13 @@ def aurous_balance(standings: Sequence[BudgetStanding], credits_: Credits) -> by
         limit, standing = found
         credit = limit - standing.spent
         amounts = (credit, standing.held, credit - standing.held)
-    metered = any(each.period == TOTAL and each.limit is not None for each in standings)
     names = ("credits", "held_credits", "available_credits")
     document: dict[str, Any] = {
         name: None if amount is None else msgspec.Raw(credits_.shown(amount).encode())
         for name, amount in zip(names, amounts, strict=True)
     }
     document["currency"] = "credit"
-    document["billing_mode"] = "metered" if metered else "exempt"
+    document["billing_mode"] = billing_mode(standings)
     return msgspec.json.encode(document)
 
 

@@ -85,3 +85,9 @@ def tightest(standings: Sequence[BudgetStanding], period: str) -> tuple[int, Bud
         if standing.period == period and standing.disclosed and standing.limit is not None
     ]
     return min(found, key=lambda each: each[0] - each[1].spent - each[1].held, default=None)
+
+
+def billing_mode(standings: Sequence[BudgetStanding]) -> str:
+    """Return what Aurous calls a caller that a budget for all time holds, or that none does."""
+    held = any(each.period == TOTAL and each.limit is not None for each in standings)
+    return "metered" if held else "exempt"

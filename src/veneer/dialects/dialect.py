@@ -13,6 +13,9 @@ from veneer.dialects.routing import Routing
 from veneer.facts import BudgetStanding, Cost, Principal, RequestFact, Route, Standing, Usage
 from veneer.prices.credits import Credits
 
+# The attribute of a caller that is its default version.
+DEFAULT_VERSION = "default_api_version"
+
 # The operation that tells what an embedding would cost.
 ESTIMATE = "embeddings.estimate"
 
@@ -75,6 +78,18 @@ class Versions(msgspec.Struct, frozen=True):
     known: tuple[str, ...]
     teams: Mapping[str, str] = {}
 
+    def default_of(self, principal: Principal | None) -> str:
+        """Return the version of a caller who asks for none: its own, its team's, or that of all.
+
+        One that is not known, or no longer, is nobody's.
+        """
+        if principal is None:
+            return self.known[0]
+        own = principal.attributes.get(DEFAULT_VERSION)
+        if isinstance(own, str) and own in self.known:
+            return own
+        return self.teams.get(principal.team or "", self.known[0])
+
 
 class Dialect(RequestFact, frozen=True, kw_only=True):
     """How an API speaks; layers ask it and never branch on its name.
@@ -117,6 +132,11 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     operator allows them. `exposed` names the fields that a browser may read. `keeps_foreign` is
     whether errors of upstreams, which speak OpenAI's way, pass as they are; else they are said
     anew.
+
+    `team` tells a caller of its team, from the version of the API that it gets by default and how
+    its budgets stand, and is None for an API that does not. `keeps_completions` is whether
+    chats can be asked for again, and cancelled, by their id. `deprecated` is the field that a route
+    has which has moved.
     """
 
     name: str
@@ -152,6 +172,9 @@ class Dialect(RequestFact, frozen=True, kw_only=True):
     unserved: Sequence[str] = ()
     exposed: Sequence[str] = ()
     keeps_foreign: bool = False
+    team: Callable[[Principal, str | None, Sequence[BudgetStanding]], bytes] | None = None
+    keeps_completions: bool = False
+    deprecated: tuple[bytes, bytes] = (b"deprecated", b"route")
 
     @property
     def served(self) -> Sequence[str]:

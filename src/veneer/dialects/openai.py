@@ -103,6 +103,16 @@ FORMS = MappingProxyType(
         Kind.UPSTREAM_BUSY: Form(503, BUSY, "server_is_overloaded"),
         Kind.UPSTREAM_NONE_LEFT: Form(503, BUSY, "no_provider_available"),
         Kind.UPSTREAM_INTERRUPTED: Form(502, SERVER, "upstream_interrupted"),
+        Kind.COMPLETION_NOT_FOUND: Form(404, INVALID, "chat_cancel_target_not_found"),
+        Kind.COMPLETION_OVER: Form(
+            409, INVALID, "chat_cancel_target_already_terminal", retry=False
+        ),
+        Kind.COMPLETION_NOT_CANCELLABLE: Form(
+            409, INVALID, "chat_cancel_target_not_cancellable", retry=False
+        ),
+        Kind.COMPLETION_CANCELLED: Form(409, INVALID, "cancelled_by_request"),
+        Kind.COMPLETION_LEFT: Form(409, INVALID, "cancelled_client_disconnect"),
+        Kind.COMPLETIONS_UNAVAILABLE: Form(503, BUSY, "completions_unavailable"),
         Kind.SHUTTING_DOWN: Form(503, BUSY, "server_is_shutting_down"),
     }
 )

@@ -1,10 +1,12 @@
 """Principals: who a caller is, as the body of an answer of each API; nothing in it is secret."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
-from veneer.facts import Principal, Standing
+from veneer.dialects.budgets import billing_mode
+from veneer.facts import BudgetStanding, Principal, Standing
 
 MINUTE = 60.0
 
@@ -56,6 +58,23 @@ def auriko_me(principal: Principal, standing: Standing | None) -> bytes:
         },
         "expires_at": _instant(principal.expires_at),
         "created_at": _instant(principal.created_at) or "",
+    }
+    return msgspec.json.encode(document)
+
+
+def aurous_team(
+    principal: Principal, version: str | None, standings: Sequence[BudgetStanding]
+) -> bytes:
+    """Return what is known of the caller's team; a shape of our own, for none is published.
+
+    `version` is that of the API which its calls get by default, `billing_mode` what `/balance` says
+    there. Who has no team is one alone.
+    """
+    document = {
+        "object": "team",
+        "id": principal.team or principal.id,
+        "default_api_version": version,
+        "billing_mode": billing_mode(standings),
     }
     return msgspec.json.encode(document)
 

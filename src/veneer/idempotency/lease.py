@@ -58,11 +58,15 @@ class Lease:
             self._token = outcome.token
         return outcome
 
-    async def __aenter__(self) -> Self:
-        """Begin to renew the claim."""
+    def start(self) -> None:
+        """Begin to renew the claim, until it is committed, given up or left."""
         loop = asyncio.get_running_loop()
         # Most calls are over before: they cost no task.
         self._timer = loop.call_later(self._seconds / 3, self._begin)
+
+    async def __aenter__(self) -> Self:
+        """Begin to renew the claim."""
+        self.start()
         return self
 
     async def __aexit__(

@@ -5,11 +5,10 @@ Stands outermost, so that every error below has a request id. Reads nothing; wri
 team may have a version of its own.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from importlib import import_module
 from itertools import repeat
 from time import perf_counter
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,8 +24,6 @@ from veneer.wire.ids import request_id
 CLIENT_ID = b"x-client-request-id"
 CLIENT_ID_LENGTH = 512
 PROCESSING = b"openai-processing-ms"
-# What a verifier may say of a principal: the version of those who ask for none.
-DEFAULT_VERSION = "default_api_version"
 
 
 class HeadersMiddleware(Layer):
@@ -98,7 +95,7 @@ class HeadersMiddleware(Layer):
                 headers += zip(self._id_names, repeat(own_id.encode()))
                 headers += self._constant
                 if versions is not None:
-                    applied = version or default_version(versions, known)
+                    applied = version or versions.default_of(known.get(Principal))
                     headers.append((versions.field, applied.encode()))
                 if client_id is not None:
                     headers.append((CLIENT_ID, client_id.encode()))
@@ -133,20 +130,6 @@ def asked_version(scope: Scope, versions: Versions) -> tuple[str | None, Error |
         f"There is no such version of this API. Known are {', '.join(versions.known)}.",
         param=versions.field.decode("ascii"),
     )
-
-
-def default_version(versions: Versions, known: Mapping[type, Any]) -> str:
-    """Return the version of a caller who asks for none: its own, its team's, or that of all.
-
-    One that is not known, or no longer, is nobody's.
-    """
-    principal: Principal | None = known.get(Principal)
-    if principal is None:
-        return versions.known[0]
-    own = principal.attributes.get(DEFAULT_VERSION)
-    if isinstance(own, str) and own in versions.known:
-        return own
-    return versions.teams.get(principal.team or "", versions.known[0])
 
 
 def timing(seconds: float, route: Route | None) -> bytes:

@@ -46,3 +46,10 @@ def request_id(
     `clock` gives Unix seconds, `entropy` that many random bytes.
     """
     return "req_" + ulid(int(clock() * 1000), entropy(RANDOM_LENGTH))
+
+
+def completion_id(
+    clock: Callable[[], float] = time, entropy: Callable[[int], bytes] = os.urandom
+) -> str:
+    """Return a new id of a completion: `cmp_` and the ULID of now, as for `request_id`."""
+    return "cmp_" + ulid(int(clock() * 1000), entropy(RANDOM_LENGTH))

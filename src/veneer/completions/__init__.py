@@ -1,0 +1,1 @@
+"""Completions that can be asked for again, and ended, by their id."""
