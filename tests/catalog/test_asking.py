@@ -8,7 +8,7 @@ from veneer.catalog.asking import asking
 
 
 async def test_who_watches_for_the_client_waits_as_it_never_leaves() -> None:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         first: Message = await receive()
         second = asyncio.ensure_future(receive())
         await asyncio.sleep(0)

@@ -55,6 +55,12 @@ def test_targets_say_in_several_ways_when_to_come_again() -> None:
     assert after((b"retry-after", b"Sun, 06 Nov 1994 08:49:37 GMT")) == 0
 
 
+def test_a_date_of_any_size_is_no_reason_to_fail() -> None:
+    number = b"9" * 30
+    assert after((b"retry-after", b"Mon, 01 Jan %b 00:00:00 GMT" % number)) is None
+    assert after((b"retry-after", b"Mon, 01 Jan 2030 00:00:00 +%b" % number)) is None
+
+
 @given(st.binary())
 def test_whatever_is_said_is_a_wait_or_nothing(value: bytes) -> None:
     wait = after((b"retry-after", value))

@@ -118,7 +118,7 @@ def _seconds(retry_after: bytes) -> float | None:
         return float(retry_after) if len(retry_after) < MAX_DIGITS else None
     try:
         at = parsedate_to_datetime(retry_after.decode("ascii"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
