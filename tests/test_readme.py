@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from tests import readme
 from tests.asgi import json_request
+from tests.dialects.served import CHAT, served
 from veneer.cli.arguments import parser
 from veneer.cli.shared import shared_by_workers
 from veneer.config import build, parse
@@ -77,8 +78,34 @@ async def test_the_prices_shown_are_charged() -> None:
         assert exchange.status in status
 
 
+async def test_the_targets_shown_are_asked() -> None:
+    [code] = [block for block in readme.blocks("python") if "Router(" in block]
+    app = run(code)
+    async with asyncio.timeout(20):
+        exchange = await json_request({"model": "small", "messages": []}).run(app)
+    assert exchange.status in (502, 503, 504)
+    assert exchange.header("x-should-retry") == "false"
+
+
+def test_the_client_shown_is_told_what_a_call_was(capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = [block for block in readme.blocks("python") if "veneer.sdk" in block]
+    with served({"name": "auriko"}) as stack:
+        for given, mine in (
+            ("http://127.0.0.1:8080/v1", stack.url),
+            ("sk-...", stack.key),
+            ('model="small"', f'model="{CHAT}"'),
+        ):
+            assert given in code
+            code = code.replace(given, mine)
+        exec(compile(code, "README.md", "exec"), {})  # noqa: S102 - the README's own code
+    said = capsys.readouterr().out
+    assert "('req_" in said
+    assert "provider='demo'" in said
+
+
 def test_the_configuration_shown_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPSTREAM_API_KEY", "sk-test")
+    monkeypatch.setenv("EAST_API_KEY", "sk-east")
     monkeypatch.setenv("VENEER_PEPPER", "0" * 64)
     for block in readme.blocks("toml"):
         with shared_by_workers(parse(tomllib.loads(block))) as config:
