@@ -561,6 +561,27 @@ async def test_a_client_that_leaves_ends_the_try_and_nobody_else_is_asked(deed: 
     assert router._roster.standing("a").outstanding == 0
 
 
+@pytest.mark.parametrize(("before", "unreached"), [(refuses, True), (answers(ERROR, 500), False)])
+async def test_a_client_that_leaves_before_anybody_was_reached_has_used_nothing(
+    before: Deed,
+    unreached: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    async def connecting(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await hangs(scope, receive, send)
+        finally:
+            facts.put(scope, Unreached())
+
+    a, b = Scripted(before), Scripted(connecting)
+    exchange = call()
+    async with running(routed(a, b), exchange) as task:
+        await eventually(lambda: b.running > 0)
+        exchange.disconnect.set()
+        await asyncio.wait_for(task, 5)
+
+    assert (fact(exchange, Unreached) is not None) is unreached
+
+
 async def test_the_body_is_kept_until_the_first_event_only() -> None:
     kept = []
 

@@ -85,13 +85,19 @@ class Try:
         known, before = self._known, dict(self._known)
         for kind in (Route, Unreached):
             known.pop(kind, None)
+        failure = None
         try:
-            return await self._ask(scope, seconds)
+            failure = await self._ask(scope, seconds)
         finally:
             known.pop(UpstreamKey, None)
             if not self.attempt.began:
+                # Where nobody waits any more, this was the last of the tries.
+                unsent = failure is None and Unreached in known
                 known.clear()
                 known.update(before)
+                if unsent and not any(each.reached for each in self._before):
+                    known[Unreached] = Unreached()
+        return failure
 
     async def _ask(self, scope: Scope, seconds: float) -> Failure | None:
         work, step, attempt = self._work, self._step, self.attempt
