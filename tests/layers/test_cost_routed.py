@@ -255,7 +255,11 @@ async def test_what_failed_tries_used_is_a_row_that_costs_nothing() -> None:
     found = await watched.find(tried.call)
     assert found is not None
     assert (found.hold.amount, found.hold.accounts) == (0, ())
-    assert (found.hold.team, found.hold.tags, found.hold.model) == ("red", ("a", "b"), "small")
+    assert (found.hold.team, found.hold.tags, found.hold.model) == (
+        "red",
+        ("a", "client:b", "client:a"),
+        "small",
+    )
 
 
 async def test_what_a_client_says_of_its_request_is_in_its_row() -> None:
@@ -265,7 +269,7 @@ async def test_what_a_client_says_of_its_request_is_in_its_row() -> None:
     body = {"model": "small:cost", "messages": [], "gateway": {"metadata": metadata}}
     assert (await json_request(body).run(layer)).status == 200
     [hold] = watched.holds
-    assert (hold.tags, hold.user, hold.model) == (("night", "batch"), None, "small")
+    assert (hold.tags, hold.user, hold.model) == (("client:night", "client:batch"), None, "small")
 
 
 async def test_its_metadata_tells_what_was_paid() -> None:

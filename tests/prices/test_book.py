@@ -30,7 +30,7 @@ def test_a_model_that_is_in_no_entry_has_no_price() -> None:
     book = PriceBook([("gpt-4o", ONE)])
     for model in ("gpt-4o-mini", "GPT-4o", "", "gpt-4o\n"):
         assert book.price(model, at=NOW) is None
-        assert book.dearest(model, at=NOW) is None
+        assert book.era(model, NOW) is None
 
 
 def test_an_empty_book_prices_nothing() -> None:
@@ -111,12 +111,12 @@ def test_the_dearest_is_over_lengths_and_tiers_of_the_time() -> None:
             ("m", Price(input=1, since=date(2027, 1, 1))),
         ]
     )
-    found = book.dearest("m", at=NOW)
+    found = book.era("m", NOW)
     assert found is not None
-    assert (found.rates["input"], found.rates["output"]) == (30, 80)
-    later = book.dearest("m", at=on(2027))
+    assert (found.dearest.rates["input"], found.dearest.rates["output"]) == (30, 80)
+    later = book.era("m", on(2027))
     assert later is not None
-    assert later.rates["input"] == 1
+    assert later.dearest.rates["input"] == 1
 
 
 def test_none_ends_the_search() -> None:

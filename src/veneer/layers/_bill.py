@@ -6,16 +6,16 @@ import msgspec
 
 from veneer.facts import Answered, Cost, Route, Usage
 from veneer.layers._need import Need
-from veneer.prices.book import PriceBook
+from veneer.prices.book import Era
 from veneer.prices.costing import cost_of
-from veneer.prices.price import MILLION, Price
+from veneer.prices.price import MILLION
 
 
 class Bill(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call is paid by: its `name` in the price book, as it was `at` its beginning.
+    """What one call is paid by: what its `name` in the price book costs when it begins, its `era`.
 
-    `prices` is None for a call that is free. `amount` (picodollars) is the most that it can cost,
-    if it uses no more than it needs.
+    That is None for a call that is free. `version` is the book's. `amount` (picodollars) is the
+    most that it can cost, if it uses no more than it needs.
 
     Where it is not known who will answer, this is the dearest of the `offers`: by a target's name
     and the model's in the catalog, or by the model's alone. `model` is the model's that is asked
@@ -23,10 +23,10 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    at: float
     need: Need
     amount: int
-    prices: PriceBook | None
+    era: Era | None
+    version: str | None = None
     model: str | None = None
     offers: Mapping[tuple[str | None, str], "Bill"] = {}
     free_own_keys: bool = False
@@ -37,7 +37,7 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
         Who answers without having a price of its own is paid as the dearest that may have.
         """
         if route.own_key and self.free_own_keys:
-            return msgspec.structs.replace(self, amount=0, prices=None, offers={})
+            return msgspec.structs.replace(self, amount=0, era=None, version=None, offers={})
         model = route.canonical or self.model
         if not self.offers or model is None:
             return self
@@ -46,41 +46,39 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def goes_by_usage(self) -> bool:
         """Whether the cost depends on what the upstream says was used."""
-        price = self._price(0)
-        return price is not None and (price.has_tokens or price.second is not None)
+        era = self.era
+        return era is not None and (era.base.has_tokens or era.base.second is not None)
 
     @property
     def pays_images(self) -> bool:
         """Whether images cost something by their number."""
-        price = self._price(0)
-        return price is not None and price.image is not None
+        return self.era is not None and self.era.base.image is not None
 
     @property
     def pays_output(self) -> bool:
         """Whether what the model writes costs something."""
-        price = None if self.prices is None else self.prices.dearest(self.name, at=self.at)
-        return price is not None and price.most_output > 0
+        return self.era is not None and self.era.dearest.most_output > 0
 
     def outputs(self, spent: int) -> int:
         """Return how many tokens of output the hold pays beyond what is spent, at the least."""
-        price = None if self.prices is None else self.prices.dearest(self.name, at=self.at)
-        return 0 if price is None else max(0, self.amount - spent) * MILLION // price.most_output
+        if self.era is None:
+            return 0
+        return max(0, self.amount - spent) * MILLION // self.era.dearest.most_output
 
     def cost(
         self, usage: Usage, answered: Answered, *, images: int, estimated: bool = False
     ) -> Cost:
         """Return what the call costs by its usage, its answer, and the images that it has made."""
-        price = self._price(usage.input_tokens)
-        if self.prices is None or price is None:
+        if self.era is None:
             return self.nothing()
         return cost_of(
             usage,
-            price,
+            self.era.price(usage.input_tokens),
             tier=answered.service_tier,
             images=images,
             tools=answered.tools,
             model=self.name,
-            version=self.prices.version,
+            version=self.version,
             estimated=estimated,
         )
 
@@ -93,10 +91,4 @@ class Bill(msgspec.Struct, frozen=True, kw_only=True):
 
     def nothing(self) -> Cost:
         """Return the cost of a call that costs nothing."""
-        version = None if self.prices is None else self.prices.version
-        return Cost(model=self.name, price_version=version)
-
-    def _price(self, input_tokens: int) -> Price | None:
-        if self.prices is None:
-            return None
-        return self.prices.price(self.name, at=self.at, input_tokens=input_tokens)
+        return Cost(model=self.name, price_version=self.version)

@@ -2,25 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import Any
 
-from starlette.types import Message, Scope, Send
+from starlette.types import Message, Send
 
-from veneer import facts
-from veneer.facts import Answered, Cost, Relayed, Route
+from veneer.facts import Answered, Cost, Relayed, Route, Usage
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._rows import rows_of_tries
 from veneer.layers._slip import Slip
 from veneer.layers._till import Held, Till
-from veneer.ledger.entry import Settlement
+from veneer.ledger.entry import Settlement, State
 from veneer.quotas.settlement import failed
 
 
 class Billed:
     """Settles a call before its last message leaves, or when `settle` is called.
 
-    Its answer has a receipt where there is a `slip`, and tells of budgets where there is a
-    `notice`. `clock` gives seconds since the epoch.
+    `known` are the facts of the call. Its answer has a receipt where there is a `slip`, and tells
+    of budgets where there is a `notice`. `clock` gives seconds since the epoch.
     """
 
     __slots__ = (
@@ -30,8 +30,8 @@ class Billed:
         "_held",
         "_known",
         "_notice",
+        "_outcome",
         "_reckoning",
-        "_scope",
         "_send",
         "_settled",
         "_slip",
@@ -42,7 +42,7 @@ class Billed:
 
     def __init__(  # noqa: PLR0913 - all of a call's way back, said once
         self,
-        scope: Scope,
+        known: dict[type, Any],
         send: Send,
         *,
         held: Held,
@@ -52,8 +52,7 @@ class Billed:
         notice: Notice | None,
         clock: Callable[[], float],
     ) -> None:
-        self._scope = scope
-        self._known = scope[facts.SCOPE_KEY]
+        self._known = known
         self._send = send
         self._held = held
         self._till = till
@@ -64,6 +63,8 @@ class Billed:
         self._started = perf_counter()
         self._first: float | None = None
         self._status: int | None = None
+        # What a plain answer came to, which is known before it begins.
+        self._outcome: tuple[State, Cost, Usage | None] | None = None
         self._ended = self._settled = False
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -79,23 +80,28 @@ class Billed:
             if not self._settled and (
                 not message.get("more_body", False) or Relayed in self._known
             ):
-                return self._send_settled(message)
+                self._ended = not message.get("more_body", False)
+                settling = self.settle()
+                if settling is not None:
+                    return self._send_after(settling, message)
         return self._send(message)
 
-    async def _send_settled(self, message: Message) -> None:
-        self._ended = not message.get("more_body", False)
-        await self.settle()
+    async def _send_after(self, settling: Awaitable[None], message: Message) -> None:
+        await settling
         await self._send(message)
 
-    async def settle(self) -> None:
-        """Write down what the call came to; once, however often it is called."""
+    def settle(self) -> Awaitable[None] | None:
+        """Write down what the call came to; once, however often it is called.
+
+        What is returned is to be awaited before the client is told that all is over.
+        """
         if self._settled:
-            return
+            return None
         self._settled = True
-        state = self._reckoning.state(self._status, ended=self._ended)
-        cost, usage = self._reckoning.final(state, self._status)
-        facts.put(self._scope, cost)
-        route, answered = self._known.get(Route), self._known.get(Answered)
+        known = self._known
+        state, cost, usage = self._outcome or self._reckoned(ended=self._ended)
+        known[Cost] = cost
+        route, answered = known.get(Route), known.get(Answered)
         hold = self._held.hold
         settlement = Settlement(
             call=hold.call,
@@ -114,28 +120,42 @@ class Billed:
             first_event=self._first,
             hold=None if self._held.written else hold,
         )
-        tries = [*rows_of_tries(route, hold, settlement.at)]
+        if route is not None and route.tried:
+            return self._settle_all(settlement, [*rows_of_tries(route, hold, settlement.at)])
+        return self._till.settle(self._held, settlement)
+
+    async def _settle_all(self, settlement: Settlement, tries: list[Settlement]) -> None:
+        """Write down a call with those of its tries that have rows of their own."""
         try:
-            await self._till.settle(self._held, settlement)
+            settling = self._till.settle(self._held, settlement)
+            if settling is not None:
+                await settling
         finally:
             for row in tries:
-                await self._till.note(row)
+                noting = self._till.note(row)
+                if noting is not None:
+                    await noting
 
     def _stamped(self, start: Message) -> Message:
         """Tell what the call cost, and how its budgets stand."""
         slip, notice = self._slip, self._notice
-        cost = None if slip is None and notice is None else self._known_cost()
-        fields = []
-        if slip is not None and cost is not None and not failed(self._status):
+        if slip is None and notice is None:
+            return start
+        cost = None
+        is_error, relayed = failed(self._status), self._known.get(Relayed)
+        # It is known by now of an error, and of what was held back whole.
+        if is_error or (relayed is not None and not relayed.stream):
+            outcome = self._reckoned(ended=False)
+            cost = outcome[1]
+            if relayed is not None and relayed.complete:
+                self._outcome = outcome
+        fields: list[tuple[bytes, bytes]] = []
+        if slip is not None and cost is not None and not is_error:
             fields += slip.fields(cost)
         if notice is not None:
             fields += notice.fields(cost)
         return {**start, "headers": [*start.get("headers", ()), *fields]} if fields else start
 
-    def _known_cost(self) -> Cost | None:
-        """Return the cost if it is known by now: of an error, and of what was held back whole."""
-        relayed = self._known.get(Relayed)
-        if not failed(self._status) and (relayed is None or relayed.stream):
-            return None
-        state = self._reckoning.state(self._status, ended=False)
-        return self._reckoning.final(state, self._status)[0]
+    def _reckoned(self, *, ended: bool) -> tuple[State, Cost, Usage | None]:
+        state = self._reckoning.state(self._status, ended=ended)
+        return state, *self._reckoning.final(state, self._status)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from veneer.call import Call
-from veneer.quotas.estimate import ESTIMATED, FRAME, Estimate, Estimator
+from veneer.quotas.estimate import FRAME, Estimate
 from veneer.wire import fields
 
 # No model that is known takes more tokens for an image that it makes, or is given.
@@ -35,22 +35,14 @@ class Need(msgspec.Struct, frozen=True):
     tools: Mapping[str, int] = {}
 
 
-def need_of(
-    call: Call,
-    body: bytes,
-    headers: Sequence[tuple[bytes, bytes]],
-    *,
-    estimator: Estimator,
-    default_output: int,
+def need_beside_texts(
+    call: Call, headers: Sequence[tuple[bytes, bytes]], *, default_output: int
 ) -> Need:
-    """Return what a call may use, hosted tools aside.
+    """Return what a call may use that makes images, or speaks, or hears.
 
-    `estimator` is for texts; of sound no more than `default_output` tokens are said, if it is not
-    long.
+    Of sound no more than `default_output` tokens are said, if it is not long.
     """
     name = call.operation.name
-    if name in ESTIMATED:
-        return Need(estimator(call, body))
     text = call.input_bytes + FRAME
     if name == "audio.speech":
         return Need(Estimate(text))

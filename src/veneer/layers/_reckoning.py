@@ -1,7 +1,5 @@
 """What a call came to: how it ended, and what that costs by what its upstream said or was seen."""
 
-from http import HTTPStatus
-
 import msgspec
 from starlette.types import Scope
 
@@ -19,6 +17,7 @@ from veneer.quotas.settlement import failed, streamed, told, untold
 # Beyond this, which are days, a number is no length of a sound in seconds.
 MAX_SECONDS = 1_000_000
 
+OK = 200
 
 NOTHING_SAID = Answered()
 
@@ -53,7 +52,7 @@ class Reckoning:
         self._route: Route | None = None
         self._edits = edits
         # By what usage of the upstream's the cost was worked out last; the same costs the same.
-        self._reckoned: tuple[Usage | None, Cost, Usage] | None = None
+        self._reckoned: tuple[Usage | None, tuple[Cost, Usage]] | None = None
         # What a stream came to that was cut.
         self._cut: tuple[Cost, Usage] | None = None
 
@@ -74,23 +73,23 @@ class Reckoning:
         if Unreached in known and Route not in known:
             return "released"
         if status is not None:
-            relayed = known.get(Relayed)
             if self._is_error(status):
                 return "failed"
+            relayed = known.get(Relayed)
             if ended if relayed is None else relayed.complete:
                 return "completed"
         return "disconnected" if known[Client].disconnected else "failed"
 
     def final(self, state: State, status: int | None) -> tuple[Cost, Usage | None]:
         """Return what a call costs that ended so, and the usage that it is charged for."""
-        known, bill = self._known, self._bill
-        usage, relayed = known.get(Usage), known.get(Relayed)
-        found, reckoned = self._cut, self._reckoned
+        known, found, reckoned = self._known, self._cut, self._reckoned
+        usage = known.get(Usage)
         # That is how nearly all calls end: their receipt has been written.
         if found is None and state == "completed" and reckoned is not None and reckoned[0] is usage:
-            found = reckoned[1:]
+            found = reckoned[1]
         if found is not None:
             return found
+        bill, relayed = self._bill, known.get(Relayed)
         if state != "released" and usage is not None and is_told(usage):
             return self.by_usage(usage)
         if state == "released" or (status is not None and self._is_error(status)):
@@ -128,8 +127,9 @@ class Reckoning:
 
     def by_usage(self, usage: Usage | None) -> tuple[Cost, Usage]:
         """Return what an answer costs whose upstream says this, and the usage that is charged."""
-        if self._reckoned is not None and self._reckoned[0] == usage:
-            return self._reckoned[1:]
+        reckoned = self._reckoned
+        if reckoned is not None and reckoned[0] == usage:
+            return reckoned[1]
         bill = self._bill
         counted, estimated = usage, False
         if usage is None or not is_told(usage):
@@ -138,10 +138,10 @@ class Reckoning:
         elif not (usage.input_tokens and usage.output_tokens) and bill.goes_by_usage:
             counted, estimated = self._whole(usage)
         counted = counted or Usage()
-        images, guessed = self._images()
-        estimated = estimated or guessed or (self._is_half_read() and bool(bill.need.tools))
+        images, guessed = self._images() if bill.need.images else (0, False)
+        estimated = estimated or guessed or (bool(bill.need.tools) and self._is_half_read())
         cost = bill.cost(counted, self._answered(), images=images, estimated=estimated)
-        self._reckoned = usage, cost, counted
+        self._reckoned = usage, (cost, counted)
         return cost, counted
 
     def _whole(self, usage: Usage) -> tuple[Usage, bool]:
@@ -171,7 +171,7 @@ class Reckoning:
 
         A chat does not tell of its search; of an answer that is not read whole, only the end is.
         """
-        answered, tools = self._edits.answered or NOTHING_SAID, self._bill.need.tools
+        answered, tools = self._edits.answered or NOTHING_SAID, self._held.need.tools
         if tools and (self._call.operation.name == CHAT or self._is_half_read()):
             return msgspec.structs.replace(answered, tools=tools)
         return answered
@@ -181,10 +181,13 @@ class Reckoning:
         return relayed is not None and not relayed.observed and not relayed.stream
 
     def _images(self) -> tuple[int, bool]:
-        """Return how many images have come, and whether that is guessed: as many as were held."""
+        """Return how many images have come where some are asked for, and whether that is guessed.
+
+        As many as were held, then.
+        """
         needed, came = self._bill.need.images, self._edits.images
-        if not needed or came is None:
-            return needed, needed > 0 and self._bill.pays_images
+        if came is None:
+            return needed, self._bill.pays_images
         # The first one that is complete is the end of a stream, as far as the relay knows.
         return (max(came, self._call.choices) if came and self._call.stream else came), False
 
@@ -195,7 +198,7 @@ class Reckoning:
             return Estimate(needed.input_tokens, needed.output_tokens // images * came)
         if events is not None and Relayed not in self._known:
             return streamed(needed, self._call, events)
-        return untold(self._scope, needed, HTTPStatus.OK)
+        return untold(self._scope, needed, OK)
 
     def _is_error(self, status: int) -> bool:
         route = self._known.get(Route)

@@ -1,22 +1,28 @@
 """The rows of a call in the ledger: what is known of it before it is made, and its failed tries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
-from starlette.types import Scope
 
-from veneer import facts
 from veneer.call import Call
 from veneer.facts import Principal, RequestId, RequestMetadata, Route
 from veneer.layers._till import call_id
 from veneer.ledger.entry import Account, Hold, Settlement
 
+# What goes before the tags that a client gives its request, so that they are nobody else's.
+CLIENTS = "client:"
+
 
 def hold_of(
-    scope: Scope, call: Call, *, amount: int, accounts: tuple[Account, ...], at: float
+    known: Mapping[type, Any],
+    call: Call,
+    *,
+    amount: int,
+    accounts: tuple[Account, ...],
+    at: float,
 ) -> Hold:
-    """Return what is held for a call, with what its row says of it."""
-    known = scope[facts.SCOPE_KEY]
+    """Return what is held for a call, with what its row says of it by what is `known`."""
     request, principal = known.get(RequestId), known.get(Principal)
     return Hold(
         call=call_id(),
@@ -34,13 +40,13 @@ def hold_of(
     )
 
 
-def rows_of_tries(route: Route | None, hold: Hold, at: float) -> Iterator[Settlement]:
+def rows_of_tries(route: Route, hold: Hold, at: float) -> Iterator[Settlement]:
     """Yield a row for each try of a call that failed, and that its target says it bills.
 
     Each is a call of its own for whoever compares rows with a target's bill: with its target, its
     status and its usage. The caller pays nothing for it, and no budget holds it.
     """
-    for tried in () if route is None else route.tried:
+    for tried in route.tried:
         if tried.usage is None:
             continue
         row = msgspec.structs.replace(hold, call=call_id(), amount=0, accounts=())
@@ -58,6 +64,8 @@ def rows_of_tries(route: Route | None, hold: Hold, at: float) -> Iterator[Settle
 
 
 def _tags(principal: Principal | None, metadata: RequestMetadata | None) -> tuple[str, ...]:
-    """Return the tags of a caller, then those of its request."""
+    """Return the tags of a caller, then those that it gives its request, with their prefix."""
     tags = () if principal is None else tuple(principal.tags)
-    return tags if metadata is None else tuple(dict.fromkeys((*tags, *metadata.tags)))
+    if metadata is None:
+        return tags
+    return (*tags, *[f"{CLIENTS}{tag}" for tag in dict.fromkeys(metadata.tags)])

@@ -1,9 +1,8 @@
 """The receipt of a call that is paid for, in its answer."""
 
-from starlette.types import Scope
+from typing import Any
 
-from veneer import facts
-from veneer.dialects import OPENAI, Dialect
+from veneer.dialects import Dialect
 from veneer.dialects.receipts import usage_member
 from veneer.edits import Edits
 from veneer.facts import Cost, Usage
@@ -12,22 +11,27 @@ from veneer.prices.credits import Credits
 
 
 class Slip:
-    """Writes the receipt of one call into its answer, in its dialect's form."""
+    """Writes the receipt of one call into its answer, by its `edits`, in the form of its `dialect`.
 
-    __slots__ = ("_credits", "_dialect", "_operation", "_reckoning", "_scope")
+    `known` are the facts of the call.
+    """
 
-    def __init__(
-        self, scope: Scope, operation: str, reckoning: Reckoning, credits_: Credits
+    __slots__ = ("_credits", "_dialect", "_known", "_operation", "_reckoning")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a receipt goes by, said once
+        self,
+        known: dict[type, Any],
+        dialect: Dialect,
+        operation: str,
+        reckoning: Reckoning,
+        credits_: Credits,
+        edits: Edits,
     ) -> None:
-        self._scope = scope
-        self._dialect = facts.get(scope, Dialect) or OPENAI
+        self._known = known
+        self._dialect = dialect
         self._operation = operation
         self._reckoning = reckoning
         self._credits = credits_
-
-    def attach(self, edits: Edits, *, stream: bool) -> None:
-        """Have the answer changed; a stream whose client did not ask for usage shows it, too."""
-        edits.usage_shown = edits.usage_shown or stream
         edits.in_usage.append(self._in_usage)
         edits.at_end.append(self._at_end)
 
@@ -47,5 +51,5 @@ class Slip:
         return usage_member(counted, self._operation, self._receipt(cost, counted))
 
     def _receipt(self, cost: Cost, usage: Usage) -> bytes:
-        facts.put(self._scope, cost)
+        self._known[Cost] = cost
         return self._dialect.receipt(cost, usage, self._operation, self._credits)

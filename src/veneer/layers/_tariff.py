@@ -10,13 +10,13 @@ from veneer import facts
 from veneer.call import Call
 from veneer.layers._bill import Bill
 from veneer.layers._hosted import tools_in
-from veneer.layers._need import Need, need_of
+from veneer.layers._need import Need, need_beside_texts
 from veneer.operations import Body
 from veneer.prices.book import PriceBook
 from veneer.prices.costing import bound_of
-from veneer.prices.price import Price
+from veneer.prices.price import ONE, Price
 from veneer.quotas.estimate import ESTIMATED, Estimator
-from veneer.routing.preferences import NO_PREFERENCES, Preferences
+from veneer.routing.preferences import Preferences
 
 # Operations that are paid for, besides those whose tokens an estimator knows.
 PRICED = ESTIMATED | {
@@ -27,6 +27,8 @@ PRICED = ESTIMATED | {
     "audio.transcriptions",
     "audio.translations",
 }
+
+JSON = Body.JSON
 
 
 class Tariff:
@@ -67,22 +69,19 @@ class Tariff:
 
     def bill(self, scope: Scope, call: Call, body: bytes, at: float) -> Bill | None:
         """Return what a call is paid by; None for one that has no price, and is not free."""
-        need = need_of(
-            call,
-            body,
-            scope["headers"],
-            estimator=self._estimator,
-            default_output=self._default_output,
-        )
-        preferences = scope[facts.SCOPE_KEY].get(Preferences) or NO_PREFERENCES
-        if preferences.models or self._providers:
-            models = preferences.models or (self._name(call, at),)
-            bill = self._dearest(call, body, need, at, models)
+        if call.operation.name in ESTIMATED:
+            need = Need(self._estimator(call, body))
+        else:
+            need = need_beside_texts(call, scope["headers"], default_output=self._default_output)
+        preferences = scope[facts.SCOPE_KEY].get(Preferences)
+        asked = () if preferences is None else preferences.models
+        if asked or self._providers:
+            bill = self._dearest(call, body, need, at, asked or (self._name(call, at),))
         else:
             bill = self._bill(self._name(call, at), call, body, need, at)
-        if preferences.only_byok and self._free_own_keys:
+        if preferences is not None and preferences.only_byok and self._free_own_keys:
             # The operator's keys are not used for it.
-            bill = bill or self._unpriced(call.model or call.operation.name, need, at)
+            bill = bill or self._unpriced(call.model or call.operation.name, need)
             bill = msgspec.structs.replace(bill, amount=0)
         return bill
 
@@ -110,9 +109,10 @@ class Tariff:
 
     def _bill(self, name: str, call: Call, body: bytes, need: Need, at: float) -> Bill | None:
         """Return what a call is paid by that is priced by a name."""
-        price = self._prices.dearest(name, at=at)
-        if price is None or not _covers(price, call.operation.name):
-            return self._unpriced(name, need, at) if self._free else None
+        era = self._prices.era(name, at)
+        if era is None or not (era.dearest.has_tokens or _covers(era.dearest, call.operation.name)):
+            return self._unpriced(name, need) if self._free else None
+        price = era.dearest
         if price.tools:
             tools = tools_in(call.operation.name, body, price.tools)
             need = msgspec.structs.replace(need, tools=tools)
@@ -127,15 +127,15 @@ class Tariff:
         )
         return Bill(
             name=name,
-            at=at,
             need=need,
             amount=amount,
-            prices=self._prices,
+            era=era,
+            version=self._prices.version,
             free_own_keys=self._free_own_keys,
         )
 
-    def _unpriced(self, name: str, need: Need, at: float) -> Bill:
-        return Bill(name=name, at=at, need=need, amount=0, prices=None)
+    def _unpriced(self, name: str, need: Need) -> Bill:
+        return Bill(name=name, need=need, amount=0, era=None)
 
     def _name(self, call: Call, at: float) -> str:
         """Return what a call is priced by: its model, or its operation where that is said.
@@ -144,10 +144,10 @@ class Tariff:
         no price of such calls, or the operation has one by name and the model only by a pattern.
         """
         model, operation = call.model, call.operation.name
-        if model is None or call.operation.body is Body.JSON:
+        if model is None or call.operation.body is JSON:
             return model or operation
-        price = self._prices.dearest(model, at=at)
-        if price is None or not _covers(price, operation):
+        era = self._prices.era(model, at)
+        if era is None or not _covers(era.dearest, operation):
             return operation
         is_own = self._prices.names(model) or not self._prices.names(operation)
         return model if is_own else operation
@@ -168,4 +168,5 @@ def _factor(text: str) -> Fraction:
         factor = Fraction(0)
     if not 1 <= factor <= 100:  # noqa: PLR2004 - as the sentence says
         raise ValueError(f"factor is {text!r}: give a number as text, 1 to 100, such as '1.1'.")
-    return factor
+    # One that is known by itself costs no arithmetic.
+    return ONE if factor == ONE else factor

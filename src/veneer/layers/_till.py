@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import time
+from types import CoroutineType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from veneer.begun import Begun
 from veneer.ledger.entry import Balance, Exhausted, Hold, Settlement
 from veneer.ledger.ledger import Ledger, LedgerUnavailableError
 from veneer.ledger.memory import MemoryLedger
@@ -105,8 +107,11 @@ class Till:
             return answer
         return Held(hold, written=True, balances=answer)
 
-    async def settle(self, held: Held, settlement: Settlement) -> None:
-        """Settle; it is in a queue at once, so that a cancellation loses nothing."""
+    def settle(self, held: Held, settlement: Settlement) -> Awaitable[None] | None:
+        """Settle; it is in a queue at once, so that a cancellation loses nothing.
+
+        What is returned is to be awaited: for room, or for a disk.
+        """
         if settlement.total > held.hold.amount:
             logger.warning(
                 "the call %s cost %d picodollars more than were held for it",
@@ -114,21 +119,31 @@ class Till:
                 settlement.total - held.hold.amount,
             )
         if self._spool is not None and (self._away or not held.written):
-            await self._spool.append(msgspec.structs.replace(settlement, hold=held.hold))
-        else:
-            await self._write(settlement)
+            return self._spool.append(msgspec.structs.replace(settlement, hold=held.hold))
+        return self._write(settlement)
 
-    async def note(self, row: Settlement) -> None:
+    def note(self, row: Settlement) -> Awaitable[None] | None:
         """Write a row that nothing was held for, and which has its `hold`; as `settle` does."""
         if self._spool is not None and self._away:
-            await self._spool.append(row)
-        else:
-            await self._write(row)
+            return self._spool.append(row)
+        return self._write(row)
 
-    async def _write(self, settlement: Settlement) -> None:
+    def _write(self, settlement: Settlement) -> Awaitable[None] | None:
+        rest: Awaitable[None] = self._ledger.settle(settlement)
+        # A timer costs more than all the rest of it, and hardly ever is there anything to wait for.
+        if isinstance(rest, CoroutineType):
+            try:
+                waits_for = rest.send(None)
+            except StopIteration:
+                self._full = False
+                return None
+            rest = Begun(rest, waits_for)
+        return self._patiently(rest)
+
+    async def _patiently(self, settling: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                await self._ledger.settle(settlement)
+                await settling
         except TimeoutError:
             self._full = True
         else:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -151,30 +151,33 @@ class CostMiddleware(Layer):
         endpoint = known.get(Endpoint) or endpoint_of(scope)
         priced = endpoint is not None and endpoint.operation.name in PRICED
         if not priced or scope["method"] != "POST":
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         call = known.get(Call) or await read_call(scope, receive)
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
-        # There are no periods outside these times, whatever a clock says.
-        at = min(max(0.0, self._clock()), LATEST)
+        at = self._now()
         bill = self._tariff.bill(scope, call, known[Client].kept, at)
         if bill is None:
             await NOT_PRICED(scope, receive, send)
             return
-        accounts = self._accounts.accounts_for(scope, bill.at)
-        hold = hold_of(scope, call, amount=bill.amount, accounts=accounts, at=bill.at)
+        accounts = self._accounts.accounts_for(scope, at)
+        hold = hold_of(known, call, amount=bill.amount, accounts=accounts, at=at)
         try:
             held = await self._till.hold(hold)
         except LedgerUnavailableError:
             await UNAVAILABLE(scope, receive, send)
             return
         if isinstance(held, Exhausted):
-            await self._refusal(scope, held, bill)(scope, receive, send)
+            await self._refusal(scope, held, bill, at)(scope, receive, send)
             return
-        reckoning = Reckoning(scope, call, bill, _edits(scope, bill))
-        billed = self._billed(scope, send, call, reckoning, held)
+        edits = edits_of(scope)
+        edits.usage_wanted = True
+        if bill.need.images:
+            edits.images_wanted = True
+        reckoning = Reckoning(scope, call, bill, edits)
+        billed = self._billed(known, send, call, reckoning, held, edits)
         cutting = None
         if self._cuts:
             cutting = cutting_of(scope, billed.send, call=call, bill=bill, reckoning=reckoning)
@@ -182,60 +185,68 @@ class CostMiddleware(Layer):
             await self._make(cutting, scope, receive, send, billed)
             return
         try:
-            await self.app(scope, receive, billed.send)
+            await self.below(scope, receive, billed.send)
         finally:
-            await billed.settle()
+            settling = billed.settle()
+            if settling is not None:
+                await settling
+
+    def _now(self) -> float:
+        """Return the time; there are no periods outside of these, whatever a clock says."""
+        at = self._clock()
+        if 0.0 <= at <= LATEST:
+            return at
+        return LATEST if at > LATEST else 0.0
 
     async def _make(
         self, cutting: Cutting, scope: Scope, receive: Receive, send: Send, billed: Billed
     ) -> None:
         """Pass on a call whose stream may be cut; it is settled before its client is told."""
         try:
-            await cutting.run(self.app, scope, receive)
+            await cutting.run(self.below, scope, receive)
         finally:
-            await billed.settle()
+            settling = billed.settle()
+            if settling is not None:
+                await settling
         await cutting.close(scope, send)
 
-    def _billed(
-        self, scope: Scope, send: Send, call: Call, reckoning: Reckoning, held: Held
+    def _billed(  # noqa: PLR0913, PLR0917 - all of a call's way in
+        self,
+        known: dict[type, Any],
+        send: Send,
+        call: Call,
+        reckoning: Reckoning,
+        held: Held,
+        edits: Edits,
     ) -> Billed:
         """Return the way back of a call that is made."""
-        slip = None
+        dialect = known.get(Dialect) or OPENAI
+        slip = notice = None
         if self._receipts:
-            slip = Slip(scope, call.operation.name, reckoning, self._credits)
-            slip.attach(edits_of(scope), stream=call.stream)
+            slip = Slip(known, dialect, call.operation.name, reckoning, self._credits, edits)
+            # A stream whose client did not ask for usage shows it, too.
+            if call.stream:
+                edits.usage_shown = True
+        # There may be no budgets to tell of, and no words for that.
+        if held.balances and dialect.budget_fields is not None:
+            notice = Notice(self._accounts, held, dialect.budget_fields, self._credits)
         return Billed(
-            scope,
+            known,
             send,
             held=held,
             till=self._till,
             reckoning=reckoning,
             slip=slip,
-            notice=self._notice(scope, held),
+            notice=notice,
             clock=self._clock,
         )
 
-    def _notice(self, scope: Scope, held: Held) -> Notice | None:
-        """Return what tells of a call's budgets, where there are any and its dialect has words."""
-        if not held.balances:
-            return None
-        write = (facts.get(scope, Dialect) or OPENAI).budget_fields
-        return None if write is None else Notice(self._accounts, held, write, self._credits)
-
-    def _refusal(self, scope: Scope, exhausted: Exhausted, bill: Bill) -> Error:
+    def _refusal(self, scope: Scope, exhausted: Exhausted, bill: Bill, at: float) -> Error:
         """Return the error of a call that does not fit, with what the dialect says of budgets."""
         standing = self._accounts.standing(exhausted)
-        error = refusal(standing, bill.amount, bill.at)
+        error = refusal(standing, bill.amount, at)
         write = (facts.get(scope, Dialect) or OPENAI).budget_fields
         if write is None:
             return error
         fields = write([standing], self._credits)
         return msgspec.structs.replace(error, headers=(*error.headers, *fields))
-
-
-def _edits(scope: Scope, bill: Bill) -> Edits:
-    """Return the edits of an answer, of which is wanted what its price goes by."""
-    edits = edits_of(scope)
-    edits.usage_wanted = True
-    edits.images_wanted = bill.need.images > 0
-    return edits

@@ -1,7 +1,7 @@
 """The columns of a row, as every database has them, with values that every database takes."""
 
-import math
 from collections.abc import Mapping
+from math import isfinite
 
 import msgspec
 
@@ -67,6 +67,8 @@ _STATUSES = 1000
 _NO_USAGE = (None,) * len(USAGE)
 _ENDS = frozenset[State](["completed", "failed", "disconnected", "cut", "released"])
 
+_STRANGE_END = "No call ends as %r: that is the ledger's own word."
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -76,7 +78,7 @@ def opened(hold: Hold) -> tuple[object, ...]:
         raise ValueError(f"A hold is of 0 to {MOST} picodollars, not {hold.amount}.")
     call, request_id, key, team, user = hold.call, hold.request_id, hold.key, hold.team, hold.user
     operation, model = hold.operation, hold.model
-    tags = hold.tags
+    tags, at = hold.tags, hold.at
     # All at once: this is on the way of every call, and hardly ever is anything wrong.
     names = "".join(tags) if tags else ""
     if not _is_plain(f"{call}{request_id}{key}{team}{user}{operation}{model}{names}") or not call:
@@ -87,7 +89,7 @@ def opened(hold: Hold) -> tuple[object, ...]:
         tags = tuple(_text(tag) or "" for tag in tags[:MOST_TAGS])
     return (
         call,
-        _finite(hold.at),
+        at if isfinite(at) else 0.0,
         hold.amount,
         request_id,
         key,
@@ -103,7 +105,7 @@ def opened(hold: Hold) -> tuple[object, ...]:
 def closed(settlement: Settlement) -> tuple[object, ...]:
     """Return the values of `CLOSED`. Raises ValueError for an amount or a state that cannot be."""
     if settlement.state not in _ENDS:
-        raise ValueError(f"No call ends as {settlement.state!r}: that is the ledger's own word.")
+        raise ValueError(_STRANGE_END % settlement.state)
     return ended(settlement)
 
 
@@ -112,7 +114,9 @@ def settled(settlement: Settlement) -> tuple[object, ...] | None:
 
     Raises ValueError as `closed` does, and for a hold that cannot be or is of another call.
     """
-    columns, hold = closed(settlement), settlement.hold
+    if settlement.state not in _ENDS:
+        raise ValueError(_STRANGE_END % settlement.state)
+    columns, hold = ended(settlement), settlement.hold
     if hold is None:
         return columns if is_id(settlement.call) else None
     opened(hold)
@@ -133,16 +137,16 @@ def ended(settlement: Settlement) -> tuple[object, ...]:
         version, priced, answered = _text(version), _text(priced), _text(answered)
         target = _text(target)
         parts = {_text(name) or "": part for name, part in parts.items()}
-    if not math.isfinite((latency or 0.0) + (first_event or 0.0)):
+    if not isfinite((latency or 0.0) + (first_event or 0.0)):
         latency = first_event = None
-    usage, status = settlement.usage, settlement.status
+    usage, status, at = settlement.usage, settlement.status, settlement.at
     if status is not None and not 0 <= status < _STATUSES:
         status = None
     return (
         settlement.state,
-        _finite(settlement.at),
+        at if isfinite(at) else 0.0,
         settlement.total,
-        _parts(parts),
+        _parts(parts) if parts else "{}",
         int(settlement.estimated),
         version,
         priced,
@@ -179,7 +183,7 @@ def unclosed() -> dict[str, object]:
 
 def _parts(parts: Mapping[str, int]) -> str:
     try:
-        return _encode(parts).decode() if parts else "{}"
+        return _encode(parts).decode()
     except OverflowError as error:
         raise ValueError("A part of a cost is beyond all bounds.") from error
 
@@ -187,10 +191,11 @@ def _parts(parts: Mapping[str, int]) -> str:
 def _counts(usage: Usage) -> tuple[object, ...]:
     """Return the values of `USAGE`, which are the members of a usage in their order."""
     counts = msgspec.structs.astuple(usage)
-    if min(counts) >= 0 and max(counts) <= _LARGEST and math.isfinite(usage.seconds):
+    if min(counts) >= 0 and max(counts) <= _LARGEST and isfinite(usage.seconds):
         return (*counts[:-1], int(usage.malformed))
     *whole, seconds, malformed = counts
-    return (*(max(0, min(each, _LARGEST)) for each in whole), _finite(seconds), int(malformed))
+    seconds = seconds if isfinite(seconds) else 0.0
+    return (*(max(0, min(each, _LARGEST)) for each in whole), seconds, int(malformed))
 
 
 def is_id(text: str) -> bool:
@@ -208,7 +213,3 @@ def _text(text: str | None) -> str | None:
     if text is None:
         return None
     return text[:LONGEST].replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _finite(number: float) -> float:
-    return number if math.isfinite(number) else 0.0

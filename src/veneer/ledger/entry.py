@@ -12,7 +12,7 @@ from veneer.facts import Usage
 State = Literal["held", "completed", "failed", "disconnected", "cut", "released", "abandoned"]
 
 
-class Account(msgspec.Struct, frozen=True):
+class Account(msgspec.Struct, frozen=True, cache_hash=True):
     """What a budget is counted on: one of its partitions, in one of its periods.
 
     `budget` is the budget's name, `partition` says whose, as for quotas. `starts` and `ends` are

@@ -65,12 +65,12 @@ class Judge(Generic[K]):
 
         `keys` are those of `accounts`, in their order.
         """
-        amount = row.amount
+        amount, all_totals = row.amount, self.totals
         if self.limits:
             accounts = self._limited(accounts)
         balances = []
         for account, key in zip(accounts, keys, strict=True):
-            totals = self.totals[key]
+            totals = all_totals[key]
             spent, held, limit = totals.spent, totals.held, account.limit
             if limit is not None and spent + held + amount > limit:
                 return Exhausted(account, spent, held)
@@ -87,7 +87,7 @@ class Judge(Generic[K]):
                 for account, key in zip(self._limited(accounts), keys, strict=True)
                 if account.limit is not None
             }
-        self._move(row, held=row.amount, spent=0)
+        self._move(row, row.amount, 0)
 
     def close(self, row: Row[K], state: State, total: int) -> bool:
         """Put what was spent in place of what was held; False for a row that is closed.
@@ -95,9 +95,9 @@ class Judge(Generic[K]):
         What is `abandoned` is a guess, to which only what is known is preferred.
         """
         if row.state == "held":
-            self._move(row, held=-row.amount, spent=total)
+            self._move(row, -row.amount, total)
         elif row.state == "abandoned" and state != "abandoned":
-            self._move(row, held=0, spent=total - row.total)
+            self._move(row, 0, total - row.total)
         else:
             return False
         row.state, row.total = state, total
@@ -108,12 +108,13 @@ class Judge(Generic[K]):
             return accounts
         return [limited(account, self.limits) for account in accounts]
 
-    def _move(self, row: Row[K], *, held: int, spent: int) -> None:
+    def _move(self, row: Row[K], held: int, spent: int) -> None:
+        all_totals = self.totals
         for key in row.accounts:
-            totals = self.totals[key]
+            totals = all_totals[key]
             totals.held += held
             totals.spent += spent
-        if spent:
+        if spent and row.watched:
             for key, account in row.watched.items():
                 after = self.totals[key].spent
                 self.moved.append(Moved(limited(account, self.limits), after - spent, after))

@@ -24,6 +24,18 @@ _GRACE = 86400.0
 _UNCLOSED = tuple(unclosed().values())
 
 
+# Holds' accounts whose keys are remembered.
+_REMEMBERED = 10_000
+
+
+class _Keys(msgspec.Struct, frozen=True):
+    """The keys of a hold's accounts, in their order; each once; and these accounts."""
+
+    keys: tuple[_Key, ...]
+    unique: tuple[_Key, ...]
+    named: tuple[Account, ...]
+
+
 class _Kept(Row[_Key], kw_only=True):
     opened: tuple[object, ...]
     named: tuple[Account, ...]
@@ -58,6 +70,8 @@ class MemoryLedger:
         self._judge: Judge[_Key] = Judge({}, self._limits)
         self._watchers: list[Watcher] = []
         self._oldest: deque[Account] = deque()
+        # Of accounts that have totals.
+        self._keys: dict[tuple[Account, ...], _Keys] = {}
         self._users = 0
 
     async def hold(self, hold: Hold, /) -> tuple[Balance, ...] | Exhausted:
@@ -67,8 +81,9 @@ class MemoryLedger:
             raise ValueError(f"The call {hold.call} has a row.")
         if len(self._rows) - len(self._closed) >= self._max_open:
             raise LedgerUnavailableError(f"{self._max_open} calls are open in the ledger in memory")
-        row = self._row(hold, columns)
-        answer = self._judge.admit(row, hold.accounts, list(map(_key, hold.accounts)))
+        keys = self._keys.get(hold.accounts) or self._keys_of(hold.accounts)
+        row = _row(hold, columns, keys)
+        answer = self._judge.admit(row, hold.accounts, keys.keys)
         self._judge.changed.clear()
         if not isinstance(answer, Exhausted):
             self._rows[hold.call] = row
@@ -84,12 +99,14 @@ class MemoryLedger:
             if settlement.hold is None:
                 return
             hold = settlement.hold
-            row = self._row(hold, opened(hold))
-            self._judge.hold(row, hold.accounts, list(map(_key, hold.accounts)))
+            keys = self._keys_of(hold.accounts)
+            row = _row(hold, opened(hold), keys)
+            self._judge.hold(row, hold.accounts, keys.keys)
             self._rows[settlement.call] = row
         self._close(row, settlement, columns)
-        moved, self._judge.moved = self._judge.moved, []
+        moved = self._judge.moved
         if moved:
+            self._judge.moved = []
             for watcher in self._watchers:
                 watcher(moved)
 
@@ -170,23 +187,21 @@ class MemoryLedger:
             if len(self._closed) > self._max_closed:
                 del self._rows[self._closed.popleft()]
 
-    def _row(self, hold: Hold, columns: tuple[object, ...]) -> _Kept:
+    def _keys_of(self, accounts: tuple[Account, ...]) -> _Keys:
+        """Return the keys of accounts, which have totals then."""
         named = {
-            _key(account): msgspec.structs.replace(account, limit=None) for account in hold.accounts
+            _key(account): msgspec.structs.replace(account, limit=None) for account in accounts
         }
         new = named.keys() - self._judge.totals.keys()
         self._drop(_LOOKS * len(new), named)
         for key in new:
             self._judge.totals[key] = Totals()
             self._oldest.append(named[key])
-        return _Kept(
-            state="held",
-            amount=hold.amount,
-            total=0,
-            accounts=tuple(named),
-            opened=columns,
-            named=tuple(named.values()),
-        )
+        if len(self._keys) >= _REMEMBERED:
+            self._keys.clear()
+        keys = _Keys(tuple(map(_key, accounts)), tuple(named), tuple(named.values()))
+        self._keys[accounts] = keys
+        return keys
 
     def _drop(self, looks: int, used: Container[_Key]) -> None:
         """Drop some of the accounts that count no more."""
@@ -196,8 +211,20 @@ class MemoryLedger:
             key = _key(account)
             if over and key not in used and not self._judge.totals[key].held:
                 del self._judge.totals[key]
+                self._keys.clear()
             else:
                 self._oldest.append(account)
+
+
+def _row(hold: Hold, columns: tuple[object, ...], keys: _Keys) -> _Kept:
+    return _Kept(
+        state="held",
+        amount=hold.amount,
+        total=0,
+        accounts=keys.unique,
+        opened=columns,
+        named=keys.named,
+    )
 
 
 def _key(account: Account) -> _Key:

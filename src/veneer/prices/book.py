@@ -22,16 +22,27 @@ ALWAYS = float("-inf")
 Entry = tuple[str | re.Pattern[str], Price | None]
 
 
-class _Era(msgspec.Struct, frozen=True):
-    """The prices of a model from a time on (Unix seconds): those of long prompts come first."""
+class Era(msgspec.Struct, frozen=True):
+    """The prices of a model from a time on (Unix seconds): those of long prompts come first.
+
+    `base` is that of short ones. `dearest` is the most that anything of the model can cost,
+    whatever the prompt and the tier: it is for holds, and has no tiers of its own.
+    """
 
     since: float
     longer: tuple[Price, ...]
     base: Price
     dearest: Price
 
+    def price(self, input_tokens: int) -> Price:
+        """Return the price for a prompt of some tokens."""
+        for price in self.longer:
+            if input_tokens > price.above:
+                return price
+        return self.base
 
-_Eras = tuple[_Era, ...]
+
+_Eras = tuple[Era, ...]
 
 
 class PriceBook:
@@ -81,17 +92,22 @@ class PriceBook:
         self._of = lru_cache(MAX_REMEMBERED)(self._find)
 
     def price(self, model: str, *, at: float, input_tokens: int = 0) -> Price | None:
-        """Return a model's price for a prompt of some tokens; None where it has none.
+        """Return a model's price `at` a time (Unix seconds), for a prompt of some tokens.
 
-        `at` is in Unix seconds: give the time at which the call began, for its hold and for its
-        cost, so that midnight does not come between them.
+        None where it has none.
+        """
+        era = self.era(model, at)
+        return None if era is None else era.price(input_tokens)
+
+    def era(self, model: str, at: float) -> Era | None:
+        """Return what a model costs at a time; None where it has no price.
+
+        Take it when a call begins, for its hold and for its cost, so that midnight does not come
+        between them.
         """
         for era in self._of(model):
             if era.since <= at:
-                for price in era.longer:
-                    if input_tokens > price.above:
-                        return price
-                return era.base
+                return era
         return None
 
     def names(self, model: str) -> bool:
@@ -117,19 +133,9 @@ class PriceBook:
                 return text.startswith(prefix)
         return self._otherwise is not None and self._otherwise._is_at(prefix, name)  # noqa: SLF001 - as below
 
-    def dearest(self, model: str, *, at: float) -> Price | None:
-        """Return the most that anything of a model can cost, whatever the prompt and the tier.
-
-        For holds; it has no tiers of its own. None where the model has no price.
-        """
-        for era in self._of(model):
-            if era.since <= at:
-                return era.dearest
-        return None
-
     def _find(self, model: str) -> _Eras:
         """Return the eras of a model in the order in which they are tried."""
-        found: list[_Era] = []
+        found: list[Era] = []
         for eras in self._matching(model):
             if not eras:
                 return tuple(found)
@@ -153,7 +159,7 @@ def _eras(name: str | re.Pattern[str], prices: list[Price]) -> _Eras:
     return tuple(_era(name, since, by_since[since]) for since in sorted(by_since, reverse=True))
 
 
-def _era(name: str | re.Pattern[str], since: float, prices: list[Price]) -> _Era:
+def _era(name: str | re.Pattern[str], since: float, prices: list[Price]) -> Era:
     *longer, base = sorted(prices, key=lambda price: price.above, reverse=True)
     aboves = [price.above for price in prices]
     day = f", since {base.since}" if base.since is not None else ""
@@ -163,7 +169,7 @@ def _era(name: str | re.Pattern[str], since: float, prices: list[Price]) -> _Era
         raise ValueError(
             f"{_text(name)!r} has no price for prompts of up to {base.above} tokens{day}."
         )
-    return _Era(since, tuple(longer), base, dearest(prices))
+    return Era(since, tuple(longer), base, dearest(prices))
 
 
 def _start(price: Price) -> float:

@@ -39,6 +39,7 @@ def cost_of(  # noqa: PLR0913 - all that a receipt needs, each with its name, mo
     """
     tokens, mended = counted(usage, price)
     parts = _token_parts(tokens, price, tier)
+    # Most calls are of tokens, and nothing else.
     if usage.seconds:
         length, each, odd = _seconds(usage.seconds)
         mended = mended or odd
@@ -87,9 +88,10 @@ def bound_of(  # noqa: PLR0913 - as above
     if dearest is not ONE:
         number *= dearest.numerator
         per *= dearest.denominator
-    units = images * (price.image or 0) + requests * (price.request or 0)
-    units += sum(tools[name] * price.tools.get(name, 0) for name in tools)
-    number += units * per
+    if images or tools or price.request:
+        units = images * (price.image or 0) + requests * (price.request or 0)
+        units += sum(tools[name] * price.tools.get(name, 0) for name in tools)
+        number += units * per
     if seconds:
         length, each, _ = _seconds(seconds)
         number = number * each + length * (price.second or 0) * per

@@ -29,8 +29,9 @@ def parse(text: str) -> int:
 def shown(amount: int, *, places: int | None = None) -> str:
     """Return an amount in dollars as digits: exactly, or rounded half-even to some places."""
     if places is None:
-        text = point(amount, PLACES)
-        return text.rstrip("0").rstrip(".")
+        sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+        whole, rest = divmod(amount, DOLLAR)
+        return f"{sign}{whole}.{rest:012d}".rstrip("0") if rest else f"{sign}{whole}"
     if places <= PLACES:
         return point(half_even(amount, 10 ** (PLACES - places)), places)
     return point(amount * 10 ** (places - PLACES), places)

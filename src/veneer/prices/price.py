@@ -92,7 +92,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 "output: give one of these, 0 for what is free."
             )
 
-    @property
+    @cached_property
     def has_tokens(self) -> bool:
         """Whether tokens are priced."""
         return self.input is not None or self.output is not None
