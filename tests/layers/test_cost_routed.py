@@ -198,7 +198,7 @@ async def test_a_call_that_only_its_own_keys_pay_needs_no_budget() -> None:
     watched = Watched()
     tight = BudgetPolicy("0.0000001", partition="all")
     app = answered_by(at("north", own_key=True))
-    layer = charged(app, tight, ledger=watched, prices=BOOK)
+    layer = charged(app, tight, ledger=watched, prices=BOOK, providers=TARGETS)
     refused = await ask(layer)
     assert refused.json()["error"]["code"] == "insufficient_quota"
     exchange = call()
@@ -213,8 +213,24 @@ async def test_it_needs_no_price_either() -> None:
     facts.put(exchange.scope, Preferences(only_byok=True))
     watched = Watched()
     app = answered_by(at("north", "nameless", own_key=True))
-    assert (await ask(charged(app, ledger=watched, prices=PRICED_ONCE), exchange)).status == 200
+    layer = charged(app, ledger=watched, prices=PRICED_ONCE, providers=TARGETS)
+    assert (await ask(layer, exchange)).status == 200
     assert watched.end.total == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "code"), [("small", 429, "insufficient_quota"), ("none", 400, None)]
+)
+async def test_without_a_router_nobody_sees_to_it_that_own_keys_are_used(
+    model: str, status: int, code: str | None
+) -> None:
+    exchange = call(model=model)
+    facts.put(exchange.scope, Preferences(only_byok=True))
+    tight = BudgetPolicy("0.0000001", partition="all")
+    book = PriceBook([("small", price(1))])
+    answer = await ask(charged(plain(), tight, prices=book), exchange)
+    assert answer.status == status
+    assert answer.json()["error"]["code"] == (code or "model_not_priced")
 
 
 FAILED = Tried(

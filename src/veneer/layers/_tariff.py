@@ -79,8 +79,9 @@ class Tariff:
             bill = self._dearest(call, body, need, at, asked or (self._name(call, at),))
         else:
             bill = self._bill(self._name(call, at), call, body, need, at)
-        if preferences is not None and preferences.only_byok and self._free_own_keys:
-            # The operator's keys are not used for it.
+        only_own = preferences is not None and preferences.only_byok
+        if only_own and self._free_own_keys and self._providers:
+            # A router does not use the operator's keys for it; any other app may.
             bill = bill or self._unpriced(call.model or call.operation.name, need)
             bill = msgspec.structs.replace(bill, amount=0)
         return bill
