@@ -625,6 +625,52 @@ async def test_calls_without_a_model_go_to_the_first_target_that_does_not_rest()
     assert (len(a.bodies), len(b.bodies)) == (IN_A_ROW, IN_A_ROW + 2)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "asked", "key"),
+    [
+        (Preferences(), "b", None),
+        (Preferences(data_policy="zdr"), "c", None),
+        (Preferences(providers=frozenset("c")), "c", None),
+        (Preferences(exclude_providers=frozenset("b")), "c", None),
+        (Preferences(only_byok=True), "a", "sk-mine"),
+    ],
+)
+async def test_nor_are_those_asked_that_must_not_be(
+    wanted: Preferences, asked: str, key: str | None
+) -> None:
+    shown = []
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        own = facts.get(scope, UpstreamKey)
+        shown.append(None if own is None else own.value)
+        await answers()(scope, receive, send)
+
+    targets = [
+        Target(name="a", app=Scripted(answer), platform=False, own_keys=True),
+        Target(name="b", app=Scripted(answer)),
+        Target(name="c", app=Scripted(answer), data_policy="zdr"),
+    ]
+    exchange = json_request({"messages": []})
+    known: dict[type, object] = {Preferences: wanted}
+    if key is not None:
+        known[OwnKeys] = OwnKeys({"a": key})
+    facts.open_in(exchange.scope).update(known)
+    await exchange.run(Router(targets))
+
+    assert (fact(exchange, Route).target, shown) == (asked, [key])
+
+
+async def test_nobody_is_asked_without_a_model_where_nobody_may_be() -> None:
+    app = Scripted(answers())
+    exchange = json_request({"messages": []})
+    facts.open_in(exchange.scope)[Preferences] = Preferences(only_byok=True)
+    await exchange.run(Router([Target(name="a", app=app, own_keys=True)]))
+
+    assert exchange.status == HTTPStatus.BAD_REQUEST
+    assert exchange.json()["error"]["param"] == "gateway.routing.only_byok"
+    assert app.bodies == []
+
+
 async def test_what_is_stored_is_where_it_was_stored() -> None:
     a, b = Scripted(answers(ERROR, 500)), Scripted(answers())
     exchange = Exchange(http_scope("GET", "/v1/files/file_1"))

@@ -51,6 +51,24 @@ def choose(
     )
 
 
+def in_order(ask: Ask, offers: Sequence[Offer]) -> Plan | Unfit:
+    """Return the plan of a call that names no model: who may be asked, in the offers' order.
+
+    Or why nobody may be. How they do is not gone by.
+    """
+    offers = Offers(offers)
+    fits = fitting(ask, offers, [(offer, Reading()) for offer in offers])
+    if isinstance(fits, Unfit):
+        return fits
+    steps = [step for offer, _ in fits for step in _steps(offer, ask)]
+    strategy, _ = strategy_of(ask.preferences)
+    return Plan(
+        steps=tuple(steps[: _most(ask)]),
+        strategy=strategy,
+        warnings=_unknown_providers(ask, offers),
+    )
+
+
 def _order(
     able: Sequence[Pair], found: Sequence[float], ask: Ask, most: int, draw: float
 ) -> list[int]:

@@ -6,12 +6,14 @@ import msgspec
 
 from veneer.call import Call
 from veneer.catalog.needs import needs_of
+from veneer.dialects.routing import STRATEGY
 from veneer.errors import Error
 from veneer.facts import OwnKeys
+from veneer.operations import Operation
 from veneer.quotas.estimate import CHARACTERS
-from veneer.routing.choice import choose
+from veneer.routing.choice import choose, in_order
 from veneer.routing.observations import Observations
-from veneer.routing.plan import Ask, Offer, Plan, Unfit
+from veneer.routing.plan import Ask, Offer, Plan, Step, Unfit
 from veneer.routing.preferences import Preferences
 from veneer.routing.prefix import Prefix
 from veneer.upstream._refusals import unfit, unknown
@@ -64,3 +66,23 @@ def planned(asked: Asked, roster: Roster, prefix: Prefix, draw: float) -> Plan |
     if isinstance(found, Unfit):
         return unfit(found, limited=roster.are_limited(offers))
     return found
+
+
+def unplanned(
+    operation: Operation, roster: Roster, preferences: Preferences, own_keys: OwnKeys | None
+) -> Plan | Error:
+    """Return who is asked for a call that names no model, or its error: the targets in their order.
+
+    What is stored was so by the first of them, with the operator's key, and is nowhere else.
+    """
+    offers = roster.nameless()
+    if not operation.default:
+        return Plan(steps=(Step(offer=offers[0]),), strategy=STRATEGY)
+    ask = Ask(
+        models=(),
+        preferences=preferences,
+        own_keys=frozenset() if own_keys is None else frozenset(own_keys.keys),
+        tries=2 * len(offers),
+    )
+    found = in_order(ask, offers)
+    return unfit(found, limited=False) if isinstance(found, Unfit) else found

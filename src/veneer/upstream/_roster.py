@@ -6,12 +6,10 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp
 
-from veneer.dialects.routing import STRATEGY
-from veneer.operations import Operation
 from veneer.routing.affinity import Affinity
 from veneer.routing.observations import Observations
 from veneer.routing.offers import Offers
-from veneer.routing.plan import Offer, Plan, Reading, Step
+from veneer.routing.plan import Offer, Reading
 from veneer.routing.prefix import Prefix
 from veneer.routing.target import Target
 from veneer.upstream._standing import MINUTE, Standing
@@ -90,14 +88,20 @@ class Roster:
         """Return what of a call's body targets may have cached."""
         return NO_PREFIX if self.affinity is None else self.affinity.prefix(body)
 
-    def unplanned(self, operation: Operation) -> Plan:
-        """Return the plan of what names no model: the targets in their order.
-
-        What is stored was so by the first of them, and is nowhere else.
-        """
-        targets = self.targets if operation.default else self.targets[:1]
-        steps = (Step(offer=Offer(target=each.name, model="", name="")) for each in targets)
-        return Plan(steps=tuple(steps), strategy=STRATEGY)
+    def nameless(self) -> list[Offer]:
+        """Return what the targets offer a call that names no model, in their order."""
+        return [
+            Offer(
+                target=each.name,
+                model="",
+                name="",
+                data_policy=each.data_policy,
+                tier=each.tier,
+                platform=each.platform,
+                own_keys=each.own_keys,
+            )
+            for each in self.targets
+        ]
 
     def _warm(self, offer: Offer, prefix: Prefix) -> int:
         if self.affinity is None or not prefix.blocks:

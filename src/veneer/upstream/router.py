@@ -21,7 +21,7 @@ from veneer.routing.target import Target
 from veneer.upstream._bodies import Bodies
 from veneer.upstream._checks import Checks, any_reachable
 from veneer.upstream._listing import Listing
-from veneer.upstream._planning import Asked, planned
+from veneer.upstream._planning import Asked, planned, unplanned
 from veneer.upstream._roster import NO_PREFIX, Roster
 from veneer.upstream._tries import Limits, Tries
 from veneer.upstream._try import Work
@@ -142,7 +142,7 @@ class Router:
         prefix = NO_PREFIX
         plan: Plan | Error
         if call is None or not (call.model or preferences.models):
-            plan = self._roster.unplanned(endpoint.operation)
+            plan = unplanned(endpoint.operation, self._roster, preferences, own_keys)
         else:
             prefix = self._roster.prefix(client.kept)
             asked = Asked(call, client.kept, preferences, own_keys, self._limits.tries)
