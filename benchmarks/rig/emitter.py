@@ -2,10 +2,11 @@
 
 It gathers that many calls, then sends their streams one event after the other, evenly spaced, RATE
 events a second over all of them. It says `started` when it begins, and gathers anew when the
-streams have ended. A GET is answered at once. A plain loop without callbacks: it shares a core with
-the reader, so it must cost little.
+streams have ended. While it gathers, a GET is answered at once, and so is a call of one token, with
+one event. A plain loop without callbacks: it shares a core with the reader, so it must cost little.
 """
 
+import re
 import select
 import socket
 import sys
@@ -21,6 +22,8 @@ MODELS = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
     b'{"object":"list","data":[]}'
 )
+
+ONE_TOKEN = re.compile(rb'"max_(completion_)?tokens": ?1[,}]')
 
 # Shorter waits than this, in seconds, are not worth a system call.
 SHORT = 20e-6
@@ -93,6 +96,10 @@ class Emitter:
             return False
         if head.startswith(b"GET "):
             connection.sendall(MODELS)
+            return False
+        if ONE_TOKEN.search(body):
+            connection.sendall(START + chunk(event(time.monotonic_ns())))
+            connection.sendall(chunk(END) + b"0\r\n\r\n")
             return False
         return True
 

@@ -41,7 +41,7 @@ server {{
 PROXYING = """\
 upstream model {{
     server {upstream};
-    keepalive 64;
+    keepalive 512;
     keepalive_requests 1000000000;
 }}
 server {{

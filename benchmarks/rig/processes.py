@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -63,15 +63,24 @@ def on(cpus: set[int] | None) -> Iterator[None]:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], cpus: set[int] | None = None, *, piped: bool = False
+    command: Sequence[str | Path],
+    cpus: set[int] | None = None,
+    *,
+    piped: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
-    """Run a process as long as the context is open; `piped` leaves its standard output to read."""
+    """Run a process as long as the context is open; `piped` leaves its standard output to read.
+
+    `env` is its environment, where it is none of ours; what it has to say of errors goes nowhere
+    then, either.
+    """
     with on(cpus):
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if piped else subprocess.DEVNULL,
-            env=environment(),
+            stderr=None if env is None else subprocess.DEVNULL,
+            env=environment() if env is None else env,
         )
     try:
         yield process
@@ -125,18 +134,31 @@ def ask(
     *,
     method: str = "POST",
     key: str = "",
+    headers: Mapping[str, str] | None = None,
     timeout: float = 10,
 ) -> tuple[int, bytes]:
-    """Send one request on a connection of its own; return the status and the body."""
-    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    """Send one request on a connection of its own; return the status and the body.
+
+    `headers` stand in place of that of the `key`.
+    """
+    fields = {"authorization": f"Bearer {key}"} if headers is None else headers
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
     try:
-        connection.request(method, parts.path, body, headers)
+        connection.request(method, parts.path, body, {"content-type": "application/json", **fields})
         response = connection.getresponse()
         return response.status, response.read()
     finally:
         connection.close()
+
+
+def family(pid: int) -> list[int]:
+    """Return the ids of a process and of all that descend from it."""
+    found = [pid]
+    for member in found:
+        for thread in Path(f"/proc/{member}/task").iterdir():
+            found += map(int, (thread / "children").read_text().split())
+    return found
 
 
 def cpu_seconds(pid: int) -> float:

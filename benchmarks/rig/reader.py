@@ -1,13 +1,12 @@
-"""A client of many streams: `python -m rig.reader ORIGIN STREAMS FILE [keyed]`.
+"""A client of many streams: `python -m rig.reader ORIGIN STREAMS FILE CALL [keyed]`.
 
-`keyed` gives each call an idempotency key of its own. It reads its streams to their ends and
+CALL is the call, as JSON; `keyed` gives each an idempotency key of its own. It reads its streams to their ends and
 writes, for each event, when it was sent and when it was read (nanoseconds of CLOCK_MONOTONIC) as
 pairs of 64-bit integers. One protocol callback for a segment and one search in it: it shares a core
 with the emitter, so it must cost little.
 """
 
 import asyncio
-import json
 import sys
 import time
 from array import array
@@ -18,14 +17,11 @@ from secrets import token_hex
 from typing import cast
 from urllib.parse import urlsplit
 
-from rig.completion import PATH, REQUEST
+import msgspec
+
+from rig.completion import Call
 from rig.sse import SENT
 
-BODY = json.dumps({**json.loads(REQUEST), "stream": True}).encode()
-CALL = (
-    b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-    b"Authorization: Bearer sk-client\r\nContent-Length: %d\r\n"
-) % (PATH.encode(), len(BODY))
 LAST = b"0\r\n\r\n"
 
 # Connections that are opened at once.
@@ -35,9 +31,9 @@ BATCH = 64
 class Stream(asyncio.Protocol):
     """One call and its stream; `ended` says whether it came to its proper end."""
 
-    def __init__(self, times: "array[int]", *, keyed: bool) -> None:
-        key = b"Idempotency-Key: %b\r\n" % token_hex(16).encode() if keyed else b""
-        self._call = CALL + key + b"\r\n" + BODY
+    def __init__(self, times: "array[int]", call: Call, *, keyed: bool) -> None:
+        key = {"idempotency-key": token_hex(16)} if keyed else {}
+        self._call = call.request(call.body(stream=True), **key)
         self._times = times
         self._rest = b""
         self.ended = asyncio.get_running_loop().create_future()
@@ -68,7 +64,7 @@ class Stream(asyncio.Protocol):
             self.ended.set_result(False)
 
 
-async def read(origin: str, streams: int, *, keyed: bool) -> "array[int]":
+async def read(origin: str, streams: int, call: Call, *, keyed: bool) -> "array[int]":
     """Read so many streams at a time; raises RuntimeError where one does not end properly."""
     loop = asyncio.get_running_loop()
     host, _, port = urlsplit(origin).netloc.partition(":")
@@ -76,7 +72,7 @@ async def read(origin: str, streams: int, *, keyed: bool) -> "array[int]":
     opened: list[Stream] = []
     for begin in range(0, streams, BATCH):
         batch = [
-            loop.create_connection(lambda: Stream(times, keyed=keyed), host, int(port))
+            loop.create_connection(lambda: Stream(times, call, keyed=keyed), host, int(port))
             for _ in range(begin, min(begin + BATCH, streams))
         ]
         opened += [stream for _, stream in await asyncio.gather(*batch)]
@@ -86,12 +82,13 @@ async def read(origin: str, streams: int, *, keyed: bool) -> "array[int]":
     return times
 
 
-def main(origin: str, streams: str, output: str, keyed: str = "") -> None:
+def main(origin: str, streams: str, output: str, call: str, keyed: str = "") -> None:
     """Read, and write the times."""
+    how = msgspec.json.decode(call, type=Call)
     loop = import_module("uvloop").new_event_loop if find_spec("uvloop") else None
     with asyncio.Runner(loop_factory=loop) as runner:
         Path(output).write_bytes(
-            runner.run(read(origin, int(streams), keyed=keyed == "keyed")).tobytes()
+            runner.run(read(origin, int(streams), how, keyed=keyed == "keyed")).tobytes()
         )
 
 

@@ -7,7 +7,8 @@ from statistics import median
 import msgspec
 
 from rig.calm import OTHERS
-from rig.results import Bar, Column, Result, ratios
+from rig.plot import draw
+from rig.results import Bar, Column, Result, Table, ratios
 
 INTRODUCTION = """\
 # Benchmarks
@@ -16,9 +17,21 @@ This page is made by `run.py` from the raw figures in `results/`; do not edit it
 
     pip install -e '.[serve]'              # in the repository
     apt install nginx-light wrk            # what is absent is skipped, and named
-    python benchmarks/run.py               # all of it, a quarter of an hour
+    python benchmarks/run.py               # all of it, forty minutes
     python benchmarks/run.py relay stream  # some of it
     python benchmarks/run.py --report      # this page alone
+
+Other gateways are compared where `VENEER_PEERS` names a folder that has them, each in an
+environment of its own; so is the stack on Redis and PostgreSQL where `VENEER_TEST_REDIS` and
+`VENEER_TEST_POSTGRESQL` name them, or they are where they usually are:
+
+    export VENEER_PEERS=~/peers; mkdir -p "$VENEER_PEERS/portkey"; cd "$VENEER_PEERS"
+    for peer in litellm ferrogw tensorzero vllm-router; do python3 -m venv $peer; done
+    litellm/bin/pip install 'litellm[proxy]==1.106.2'
+    ferrogw/bin/pip install ferrogw==1.5.10
+    tensorzero/bin/pip install tensorzero==2026.6.0
+    vllm-router/bin/pip install vllm-router==0.1.17
+    npm install --prefix portkey @portkey-ai/gateway@1.15.2
 
 Every benchmark answers one question, which its file states. Figures are medians, with the least and
 the greatest of the rounds behind them. One machine on one day, but where a table says otherwise:
@@ -44,6 +57,9 @@ def write(results: Path, names: Iterable[str], readme: Path) -> None:
         bars(bar for result in found for bar in result.bars),
         *[section(result, machine) for result in found],
     ]
+    for result in found:
+        for plot in result.plots:
+            (results / f"{plot.file}.svg").write_text(draw(plot, result))
     readme.write_text("\n".join(parts).rstrip() + "\n")
 
 
@@ -62,16 +78,10 @@ def section(result: Result, machine: Mapping[str, str]) -> str:
     """Return the part of the page that answers one question; `machine` is the page's."""
     lines = [f"## {result.question}\n", f"{result.how}\n"]
     if result.samples:
-        headers = [""]
-        for column in result.columns:
-            headers.append(column.title)
-            if column.ratio_to is not None:
-                headers.append(f"of {column.ratio_to}")
-        rows = [
-            [result.labels.get(case, case), *cells(result, case, result.columns)]
-            for case in result.samples
-        ]
-        lines.append(table(headers, rows))
+        for part in result.tables or [Table("", list(result.samples), result.columns)]:
+            lines += [f"### {part.title}\n"] if part.title else []
+            lines.append(figures(result, part))
+        lines += [f"![{plot.title}](results/{plot.file}.svg)\n" for plot in result.plots]
         lines += disturbance(result)
     settings = ", ".join(f"{name} {value:,g}" for name, value in result.settings.items())
     lines.append(f"Settings: {settings}.\n")
@@ -83,13 +93,30 @@ def section(result: Result, machine: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
+def figures(result: Result, part: Table) -> str:
+    """Return a table of figures."""
+    headers = [""]
+    for column in part.columns:
+        headers.append(column.title)
+        if column.ratio_to is not None:
+            reference = result.labels.get(column.ratio_to, column.ratio_to)
+            headers.append(f"of {reference.partition(' as ')[0].partition(',')[0]}")
+    rows = [
+        [result.labels.get(case, case), *cells(result, case, part.columns)]
+        for case in part.cases
+        if case in result.samples
+    ]
+    return table(headers, rows)
+
+
 def cells(result: Result, case: str, columns: Sequence[Column]) -> list[str]:
     """Return a case's row: medians, spreads, ratios."""
     found = []
     for column in columns:
         values = result.samples[case].get(column.metric, [])
         if values:
-            found.append(spread(values, column.digits))
+            shown = values if column.spread else [median(values)]
+            found.append(spread(shown, column.digits))
         else:
             found.append("")
         if column.ratio_to is None:

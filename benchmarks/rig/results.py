@@ -17,12 +17,40 @@ Samples = dict[str, dict[str, list[float]]]
 
 
 class Column(msgspec.Struct):
-    """A metric and how it is shown; `ratio_to` names the case that it is divided by."""
+    """A metric and how it is shown; `ratio_to` names the case that it is divided by.
+
+    Without `spread`, the median stands alone.
+    """
 
     metric: str
     title: str
     digits: int = 1
     ratio_to: str | None = None
+    spread: bool = True
+
+
+class Table(msgspec.Struct):
+    """Some of the cases, in a table of its own."""
+
+    title: str
+    cases: list[str]
+    columns: list[Column]
+
+
+class Plot(msgspec.Struct):
+    """A picture of a metric: a bar for each case, or lines through cases along an axis.
+
+    `lines` are series of cases, each with where it stands on the axis, which is called `along`.
+    Without them there are bars, of `cases`. `file` is the name of the picture's file.
+    """
+
+    file: str
+    title: str
+    metric: str
+    unit: str
+    cases: list[str] = []
+    lines: dict[str, list[tuple[float, str]]] = {}
+    along: str = ""
 
 
 class Bar(msgspec.Struct):
@@ -57,12 +85,15 @@ class Bar(msgspec.Struct):
 class Result(msgspec.Struct, kw_only=True):
     """One benchmark's answer to its question, which `doc`, its docstring, states.
 
-    `labels` say in words what the cases are, `machine` what it was measured on.
+    `labels` say in words what the cases are, `machine` what it was measured on. Its table has all
+    cases and these `columns`, unless there are `tables`.
     """
 
     name: str
     doc: str | None
-    columns: list[Column]
+    columns: list[Column] = []
+    tables: list[Table] = []
+    plots: list[Plot] = []
     labels: dict[str, str]
     settings: dict[str, float]
     skipped: list[str] = []
@@ -82,16 +113,31 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 def alternate(
-    cases: Mapping[str, Callable[[], Mapping[str, float]]], rounds: int, *, watched: bool = True
+    cases: Mapping[str, Callable[[], Mapping[str, float]]],
+    rounds: int,
+    *,
+    watched: bool = True,
+    failed: dict[str, str] | None = None,
 ) -> Samples:
     """Run every case once a round, in turns, so that a noisy moment does not hit one case alone.
 
     Where it is `watched`, a sample that other processes disturbed is taken again, as `calm` says.
+    Where `failed` is given, a case that raises RuntimeError is left out from then on, and why
+    stands there.
     """
     samples: Samples = {name: {} for name in cases}
     for index in range(rounds):
         for name, run in cases.items():
-            found = calm(run) if watched else run()
+            if name not in samples:
+                continue
+            try:
+                found = calm(run) if watched else run()
+            except RuntimeError as error:
+                if failed is None:
+                    raise
+                failed[name] = str(error)
+                del samples[name]
+                continue
             for metric, value in found.items():
                 samples[name].setdefault(metric, []).append(value)
             shown = ", ".join(f"{metric} {value:.6g}" for metric, value in found.items())

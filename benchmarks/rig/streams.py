@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from rig.completion import Call
 from rig.processes import (
     START,
     Process,
@@ -25,6 +26,8 @@ from rig.processes import (
 # Seconds that streams run before they are measured, and after.
 WARM = 1.0
 AFTER = 0.5
+
+USUAL = Call()
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -70,7 +73,12 @@ def emitting(load: Load, cpus: set[int] | None) -> Iterator[tuple[str, Process]]
 
 
 def stream_through(
-    origin: str, proxy: Process | None, emitter: Process, load: Load, cpus: set[int] | None
+    origin: str,
+    proxy: Process | None,
+    emitter: Process,
+    load: Load,
+    cpus: set[int] | None,
+    call: Call = USUAL,
 ) -> Seen:
     """Read streams from an origin, while the proxy behind it is watched.
 
@@ -79,7 +87,8 @@ def stream_through(
     with TemporaryDirectory() as home:
         output = Path(home, "times")
         keyed = ["keyed"] if load.keyed else []
-        command = python("rig.reader", origin, str(load.streams), str(output), *keyed)
+        how = msgspec.json.encode(call).decode()
+        command = python("rig.reader", origin, str(load.streams), str(output), how, *keyed)
         with running(command, cpus, piped=True) as reader:
             _await_start(emitter, reader)
             time.sleep(WARM)

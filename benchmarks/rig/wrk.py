@@ -7,14 +7,13 @@ from shutil import which
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rig.completion import CLIENT_KEY, PATH, REQUEST
+from rig.completion import Call
 from rig.processes import on
 
 SCRIPT = """\
 wrk.method = "POST"
 wrk.body = [==[{body}]==]
-wrk.headers["content-type"] = "application/json"
-wrk.headers["authorization"] = "Bearer {key}"
+{headers}
 done = function(summary, latency)
     local errors = summary.errors
     print(string.format(
@@ -32,20 +31,28 @@ def missing() -> str | None:
     return None if which("wrk") else "wrk is not on PATH (Debian: apt install wrk)"
 
 
+# Seconds after which wrk counts an answer as missing; 256 callers of a slow proxy wait for long.
+PATIENCE = 60
+
+USUAL = Call()
+
+
 def load(
-    origin: str, cpus: set[int] | None, *, connections: int, seconds: float
+    origin: str, cpus: set[int] | None, *, connections: int, seconds: float, call: Call = USUAL
 ) -> dict[str, float]:
-    """Load a server; return requests per second and latencies.
+    """Load a server with a call; return requests per second and latencies.
 
     Raises RuntimeError where any request failed: a fast error is no answer.
     """
     with TemporaryDirectory() as home:
         script = Path(home, "call.lua")
-        script.write_text(SCRIPT.format(body=REQUEST.decode(), key=CLIENT_KEY))
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script)]
+        fields = {"content-type": "application/json", **call.headers}
+        headers = "\n".join(f'wrk.headers["{name}"] = "{fields[name]}"' for name in fields)
+        script.write_text(SCRIPT.format(body=call.body().decode(), headers=headers))
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", f"--timeout={PATIENCE}s"]
         with on(cpus):
             done = subprocess.run(
-                [*command, origin + PATH],
+                [*command, "-s", str(script), origin + call.path],
                 capture_output=True,
                 check=True,
                 timeout=seconds + 30,
