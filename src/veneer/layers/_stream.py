@@ -108,12 +108,14 @@ class StreamRelay:
     def feed(self, chunk: bytes) -> bytes:
         """Take what came from the upstream; return what may go to the client now."""
         # Nothing but a chunk of content: most are, so they cost a few searches and no more.
+        # With `in`, bytes are asked first whether they are a number, which costs more than to look.
+        find = chunk.find
         if (
             self._plain
-            and self._splitter.is_event(chunk)
-            and b'"usage"' not in chunk
-            and b'"error"' not in chunk
             and chunk[:7] == b"data: {"
+            and find(b'"usage"') < 0
+            and find(b'"error"') < 0
+            and self._splitter.is_event(chunk)
             and (not self._holds or self._is_content(chunk))
         ):
             self.events += 1

@@ -27,7 +27,7 @@ from veneer.layers._counting import Counting
 from veneer.layers._metered import Field, Metered
 from veneer.limiters.memory import MemoryLimiter
 from veneer.operations import Allowed, Body, Endpoint, Operation
-from veneer.quotas.charging import Bill, Charging
+from veneer.quotas.charging import Bill, Charging, holding
 from veneer.quotas.estimate import Estimator, bound
 from veneer.quotas.fields import quota_fields
 from veneer.quotas.limiter import Limiter, LimiterUnavailableError
@@ -35,6 +35,8 @@ from veneer.quotas.policy import QuotaPolicy
 from veneer.quotas.quota import REQUESTS, Charge
 from veneer.quotas.refusal import UNAVAILABLE, refusal
 from veneer.quotas.upstream_fields import combiner
+
+JSON = Body.JSON
 
 UNDERSCORES = str.maketrans("./", "__")
 
@@ -79,7 +81,8 @@ class RateLimitMiddleware(Layer):
         max_body: int = MAX_BODY,
         provides: Iterable[type] = (),
     ) -> None:
-        charging = Charging(policies, peers=Peers(trusted_proxies), estimator=estimator or bound())
+        held = holding(policies, peers=Peers(trusted_proxies), estimator=estimator or bound())
+        charging = Charging(held)
         read = [kind for policy in policies for kind in policy.reads if kind is not Call]
         self.reads = tuple(dict.fromkeys([*read, Usage] if charging.counts_tokens else read))
         super().__init__(app, provides=provides)
@@ -93,15 +96,15 @@ class RateLimitMiddleware(Layer):
         self._allowed = Allowed(allow)
         self._max_body = max_body
         self._inner = self.counting.join(app)
-        self._taken = None if self._inner is None else Ahead(self._inner.counting)
+        # What both layers charge, where the outer one takes it for both.
+        self._joint = charging
+        if self._inner is not None:
+            self._joint = Charging([*held, *self._inner.counting.charging.held])
+            self._taken = Ahead(self._inner.counting)
         self._combine = combiner(upstream_fields)
         self._ietf = None if draft is None else ietf_fields(draft)
         # Who waits is known to have left only where its body has been read.
-        self._reads_call = (
-            self.counting.waits
-            or charging.reads_call
-            or (self._inner is not None and self._inner.counting.charging.reads_call)
-        )
+        self._reads_call = self.counting.waits or self._joint.reads_call
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the limiter's own lifespan."""
@@ -110,20 +113,22 @@ class RateLimitMiddleware(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take what the request is charged and pass it on, or refuse it."""
         known = scope[facts.SCOPE_KEY]
-        endpoint = known.get(Endpoint) or self._allowed.find(scope)
         ahead = known.get(Ahead)
-        if ahead is not None and ahead.counting is not self.counting:
-            ahead = None
-        if endpoint is None or (ahead is not None and not ahead.looked):
+        taken = ahead is not None and ahead.counting is self.counting and not ahead.looked
+        endpoint = known.get(Endpoint) or self._allowed.find(scope)
+        if taken or endpoint is None:
             await self.app(scope, receive, send)
             return
         known[Endpoint] = endpoint
-        call = await self._read(endpoint.operation, scope, receive)
+        operation = endpoint.operation
+        call: Call | Error | None = None
+        if self._reads_call:
+            call = known.get(Call) or await self._read(operation, scope, receive)
+        answer: ASGIApp = self.app
         if isinstance(call, Error):
-            bill = self._bill_unread(scope, endpoint.operation.name)
+            answer, bill = call, self._bill_unread(scope, operation.name)
         else:
-            bill = self._bill(scope, endpoint.operation, call, known[Client].kept)
-        answer: ASGIApp = call if isinstance(call, Error) else self.app
+            bill = self._bill(scope, operation, call)
         if not bill.charges:
             await answer(scope, receive, send)
             return
@@ -149,7 +154,7 @@ class RateLimitMiddleware(Layer):
         try:
             if decision.refused:
                 model = call.model if isinstance(call, Call) else None
-                asked = _endpoint(endpoint.operation.name, scope["method"])
+                asked = _endpoint(operation.name, scope["method"])
                 answer = refusal(bill.charges, decision, model, asked)
             await answer(scope, receive, metered.send)
         finally:
@@ -158,13 +163,9 @@ class RateLimitMiddleware(Layer):
     async def _read(
         self, operation: Operation, scope: Scope, receive: Receive
     ) -> Call | Error | None:
-        """Return the call if policies go by it, or what is wrong with it."""
-        if not self._reads_call:
+        """Return the call, or what is wrong with it; None for what is not read here."""
+        if operation.body is not JSON or scope["method"] not in operation.methods:
             return None
-        call: Call | None = scope[facts.SCOPE_KEY].get(Call)
-        unread = operation.body is not Body.JSON or scope["method"] not in operation.methods
-        if call is not None or unread:
-            return call
         stored = self._allowed.stored
         return await read_call(scope, receive, max_body=self._max_body, stored=stored)
 
@@ -180,31 +181,33 @@ class RateLimitMiddleware(Layer):
             ]
         )
 
-    def _bill(self, scope: Scope, operation: Operation, call: Call | None, body: bytes) -> Bill:
+    def _bill(self, scope: Scope, operation: Operation, call: Call | None) -> Bill:
         """Return what is charged here: for both layers, unless something between may answer.
 
         Nor for both where the one below goes by the model of an upload, which is read between.
         """
-        bill = self.counting.charging.bill(scope, operation.name, call, body)
-        if self._inner is not None and (
-            operation.body is Body.JSON or not self._inner.counting.charging.reads_call
-        ):
-            look = self._inner.is_asked_below(scope["headers"])
-            below = self._inner.counting
-            inner = below.charging.bill(scope, operation.name, call, body, look=look)
-            facts.put(scope, Ahead(below, len(inner.charges)) if look else self._taken)
-            bill = Bill([*bill.charges, *inner.charges], bill.estimate or inner.estimate)
+        known, inner, charging = scope[facts.SCOPE_KEY], self._inner, self.counting.charging
+        look: Bill | None = None
+        if inner is not None and (operation.body is JSON or not inner.counting.charging.reads_call):
+            below = inner.counting
+            if inner.is_asked_below(scope["headers"]):
+                look = below.charging.bill(scope, operation.name, call, b"", look=True)
+                known[Ahead] = Ahead(below, len(look.charges))
+            else:
+                charging = self._joint
+                known[Ahead] = self._taken
+        bill = charging.bill(scope, operation.name, call, known[Client].kept)
         if bill.estimate is not None:
             edits_of(scope).usage_wanted = True
-        return bill
+        return bill if look is None else Bill([*bill.charges, *look.charges], bill.estimate)
 
     def _stand(
-        self, earlier: Quotas | None, now: Sequence[Standing], ahead: Ahead | None
+        self, earlier: Quotas | None, now: tuple[Standing, ...], ahead: Ahead | None
     ) -> Quotas:
         """Return how all quotas stand: those judged now in place of what was looked at for us."""
         if earlier is None:
-            return Quotas(tuple(now), self._ietf)
-        looked = 0 if ahead is None else ahead.looked
+            return Quotas(now, self._ietf)
+        looked = 0 if ahead is None or ahead.counting is not self.counting else ahead.looked
         kept = earlier.standings[: len(earlier.standings) - looked]
         return Quotas((*kept, *now), earlier.draft)
 

@@ -48,10 +48,12 @@ class Bucket(msgspec.Struct, gc=False):
         if left >= 0:
             self.used = left
             return left + held
-        self.used = 0.0
+        if self.used:
+            self.used = 0.0
         left += held
         if left <= 0:
-            self.held = 0.0
+            if held:
+                self.held = 0.0
             return 0.0
         self.held = left
         self.thinned += log(held / left)
@@ -69,7 +71,8 @@ class Bucket(msgspec.Struct, gc=False):
         else:
             if not held:
                 self.since = self.at
-                self.thinned = 0.0
+                if self.thinned:
+                    self.thinned = 0.0
             held += units
             self.held = held
         self.until = self.at + (used + held) / quota.rate

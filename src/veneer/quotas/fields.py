@@ -14,9 +14,10 @@ def quota_fields(scope: MutableMapping[str, Any]) -> list[tuple[bytes, bytes]]:
 
     What begins a response above the layer that judges adds them itself.
     """
-    quotas = facts.get(scope, Quotas)
+    known = scope[facts.SCOPE_KEY]
+    quotas = known.get(Quotas)
     if quotas is None:
         return []
-    dialect = facts.get(scope, Dialect) or OPENAI
+    dialect = known.get(Dialect) or OPENAI
     fields = dialect.rate_limit_fields(quotas.standings, time.time())
     return fields if quotas.draft is None else [*fields, *quotas.draft(quotas.standings)]

@@ -83,6 +83,11 @@ def partitioner(partition: Choice, peers: Peers) -> Partitioner:
     return combined
 
 
+def goes_by_principal(partition: Choice) -> bool:
+    """Whether requests of one principal, for one operation and model, have the same partitions."""
+    return not callable(partition) and "peer" not in _names(partition)
+
+
 def _names(partition: str | Sequence[str]) -> tuple[str, ...]:
     return (partition,) if isinstance(partition, str) else tuple(partition)
 
