@@ -20,13 +20,16 @@ from rig.results import Column, Result, alternate, main
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import HeadersMiddleware, Middleware, OperationsMiddleware, RelayMiddleware, Stack
+from veneer.layer import Layer
 from veneer.layers.compat import CompatMiddleware
 from veneer.layers.embeddings import EmbeddingsMiddleware
 
 PATHS: Mapping[str, str] = MappingProxyType(
     {"chat": "/v1/chat/completions", "embedding": "/v1/embeddings"}
 )
-LAYERS = MappingProxyType({"chat": CompatMiddleware, "embedding": EmbeddingsMiddleware})
+LAYERS: Mapping[str, type[Layer]] = MappingProxyType(
+    {"chat": CompatMiddleware, "embedding": EmbeddingsMiddleware}
+)
 KILOBYTES = (1, 10, 100)
 LABELS: Mapping[str, str] = MappingProxyType(
     {

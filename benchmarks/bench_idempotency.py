@@ -24,6 +24,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
+from typing import Literal
 
 from bench_layers import Model, scope_of
 from bench_limits import CALLS, REDIS, Caller, best, redis_client
@@ -82,11 +83,11 @@ class Keyed:
         await self._app(scope, receive, send)
 
 
-def stack(above: tuple[type, ...], store: RecordingStore | None = None) -> ASGIApp:
+def stack(above: tuple[type[Layer], ...], store: RecordingStore | None = None) -> ASGIApp:
     """Return layers around a bare app, with the one that is measured where there is a store."""
     layers = list(map(Middleware, above))
     if store is not None:
-        share = "team" if Caller in above else "all"
+        share: Literal["team", "all"] = "team" if Caller in above else "all"
         layers.append(Middleware(IdempotencyMiddleware, store=store, share=share))
     return Stack(layers, Model())
 

@@ -85,7 +85,7 @@ def stack(limiter: Limiter | None) -> Stack:
         if limiter is None
         else [Middleware(RateLimitMiddleware, policies=POLICIES, limiter=limiter)]
     )
-    layers = [HeadersMiddleware, Caller, OperationsMiddleware]
+    layers: list[type[Layer]] = [HeadersMiddleware, Caller, OperationsMiddleware]
     return Stack([*map(Middleware, layers), *limits, Middleware(RelayMiddleware)], Model())
 
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from statistics import median
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from bench_layers import FEW, MANY, NAME, Model, cost, differences, discarded_log
 from rig.results import Bar, Column, Result, alternate, main
@@ -61,7 +61,7 @@ def around(name: str, events: int | None = None) -> ASGIApp:
     if name == WITHOUT:
         return Stack([*layers, Middleware(RelayMiddleware)], Model(events))
     model = MODELS[name]
-    show = "resolved" if name == RIGHT else "requested"
+    show: Literal["requested", "resolved"] = "resolved" if name == RIGHT else "requested"
     layers.append(Middleware(ModelsMiddleware, models=[model], show=show))
     return Stack([*layers, Middleware(RelayMiddleware)], Model(events, name=model.id))
 

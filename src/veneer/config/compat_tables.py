@@ -6,7 +6,8 @@ from msgspec import Meta
 
 from veneer.config.table import Count, Table
 from veneer.embeddings.inputs import Caps
-from veneer.layers.embeddings import MAX_ITEMS, PARALLEL
+from veneer.embeddings.planning import MAX_ITEMS
+from veneer.layers.embeddings import PARALLEL
 
 _CAPS = Caps()
 
