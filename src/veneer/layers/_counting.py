@@ -64,7 +64,13 @@ class Counting:
                 if alike:
                     self.limiter = below.limiter
                 replayable = [getattr(layer, "replayable_by", ()) for layer in between]
-                return Inner(below, frozenset[bytes]().union(*replayable), alike)
+                answered = [getattr(layer, "own_operations", ()) for layer in between]
+                return Inner(
+                    below,
+                    frozenset[bytes]().union(*replayable),
+                    frozenset[str]().union(*answered),
+                    alike,
+                )
             if not isinstance(part, Layer):
                 break
             between.append(part)
@@ -98,17 +104,18 @@ class Counting:
 class Inner(msgspec.Struct, frozen=True):
     """The layer below that counts with one: what a request takes there may be asked for above.
 
-    Not if it is given a field of `replayable_by`, as something between may answer it then, nor
-    unless both layers wait `alike`.
+    Not if it is given a field of `replayable_by`, as something between may answer it then, or asks
+    for an operation that is `answered` between, nor unless both layers wait `alike`.
     """
 
     counting: Counting
     replayable_by: frozenset[bytes]
+    answered: frozenset[str]
     alike: bool
 
-    def is_asked_below(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    def is_asked_below(self, operation: str, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether the layer below has to ask for itself."""
-        if not self.alike:
+        if not self.alike or operation in self.answered:
             return True
         # Not a generator, nor a set made: most calls have none of these fields.
         for name, _ in headers:  # noqa: SIM110 - as said

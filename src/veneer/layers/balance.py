@@ -66,7 +66,7 @@ class BalanceMiddleware(Layer):
         self._ledger = ledger
         self._credits = Credits() if credits is None else credits
         self._path = path.removeprefix("/")
-        self.answers = frozenset([path])
+        self.own_operations = frozenset([path])
 
     def lifespan(self) -> AbstractAsyncContextManager[object]:
         """Return the ledger's own lifespan."""

@@ -80,7 +80,7 @@ class CompletionsMiddleware(Layer):
 
     reads = (Principal,)
     writes = (Call,)
-    answers = frozenset([STORED])
+    own_operations = frozenset([STORED])
 
     def __init__(  # noqa: PLR0913 - each is a setting with a name, and all have a default
         self,

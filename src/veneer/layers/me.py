@@ -46,7 +46,7 @@ class MeMiddleware(Layer):
     false.
     """
 
-    answers = frozenset([PATH, TEAM])
+    own_operations = frozenset([PATH, TEAM])
 
     def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
         self,

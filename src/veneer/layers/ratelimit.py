@@ -190,7 +190,7 @@ class RateLimitMiddleware(Layer):
         look: Bill | None = None
         if inner is not None and (operation.body is JSON or not inner.counting.charging.reads_call):
             below = inner.counting
-            if inner.is_asked_below(scope["headers"]):
+            if inner.is_asked_below(operation.name, scope["headers"]):
                 look = below.charging.bill(scope, operation.name, call, b"", look=True)
                 known[Ahead] = Ahead(below, len(look.charges))
             else:
