@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from veneer.layers.auth import AuthMiddleware
     from veneer.layers.balance import BalanceMiddleware
     from veneer.layers.compat import CompatMiddleware
+    from veneer.layers.completions import CompletionsMiddleware
     from veneer.layers.cost import CostMiddleware
     from veneer.layers.embeddings import EmbeddingsMiddleware
     from veneer.layers.errors import ErrorMiddleware
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from veneer.layers.health import HealthMiddleware
     from veneer.layers.heartbeat import HeartbeatMiddleware
     from veneer.layers.idempotency import IdempotencyMiddleware
+    from veneer.layers.legacy import LegacyMiddleware, Moved
     from veneer.layers.log import LogMiddleware
     from veneer.layers.me import MeMiddleware
     from veneer.layers.models import ModelsMiddleware
@@ -83,6 +85,7 @@ _HOMES = MappingProxyType(
         "Call": "veneer.call",
         "Client": "veneer.client",
         "CompatMiddleware": "veneer.layers.compat",
+        "CompletionsMiddleware": "veneer.layers.completions",
         "ConfigurationError": "veneer.wiring",
         "Cost": "veneer.facts",
         "CostMiddleware": "veneer.layers.cost",
@@ -102,11 +105,13 @@ _HOMES = MappingProxyType(
         "IdempotencyMiddleware": "veneer.layers.idempotency",
         "Kind": "veneer.dialects",
         "Layer": "veneer.layer",
+        "LegacyMiddleware": "veneer.layers.legacy",
         "LogMiddleware": "veneer.layers.log",
         "MeMiddleware": "veneer.layers.me",
         "Middleware": "starlette.middleware",
         "Model": "veneer.catalog.model",
         "ModelsMiddleware": "veneer.layers.models",
+        "Moved": "veneer.layers.legacy",
         "Operation": "veneer.operations",
         "OperationsMiddleware": "veneer.layers.operations",
         "OwnKeys": "veneer.facts",
@@ -156,6 +161,7 @@ __all__ = [
     "Call",
     "Client",
     "CompatMiddleware",
+    "CompletionsMiddleware",
     "ConfigurationError",
     "Cost",
     "CostMiddleware",
@@ -175,11 +181,13 @@ __all__ = [
     "IdempotencyMiddleware",
     "Kind",
     "Layer",
+    "LegacyMiddleware",
     "LogMiddleware",
     "MeMiddleware",
     "Middleware",
     "Model",
     "ModelsMiddleware",
+    "Moved",
     "Operation",
     "OperationsMiddleware",
     "OwnKeys",

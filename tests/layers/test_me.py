@@ -11,6 +11,7 @@ from tests.lint import Lint
 from veneer import facts
 from veneer.budgets.policy import BudgetPolicy
 from veneer.dialects.auriko import auriko
+from veneer.dialects.aurous import aurous
 from veneer.facts import Principal, Quotas, Standing
 from veneer.layer import Layer
 from veneer.layers.me import MeMiddleware
@@ -108,3 +109,34 @@ class Anybody(Layer):
 async def test_whoever_calls_without_a_key_is_passed_on() -> None:
     app = Anybody(MeMiddleware(Responder(b"app")))
     assert (await ask(app)).body == b"app"
+
+
+AUROUS = aurous(versions=["2026-05-15", "2026-01-01"], team_versions={"red": "2026-01-01"})
+
+
+async def test_a_caller_is_told_of_its_team_where_the_dialect_does() -> None:
+    answer = await ask(layered(), "/v1/team", "GET", AUROUS)
+    assert (answer.status, answer.header("cache-control")) == (200, "no-store")
+    assert answer.json() == {
+        "object": "team",
+        "id": "red",
+        "default_api_version": "2026-01-01",
+        "billing_mode": "exempt",
+    }
+    assert (await ask(layered(), "/v1/team")).body == b"app"
+    assert (await ask(layered(team=False), "/v1/team", "GET", AUROUS)).body == b"app"
+    assert (await ask(layered(), "/v1/team", "POST", AUROUS)).status == 405
+
+
+async def test_a_team_that_a_budget_for_all_time_holds_is_metered() -> None:
+    total = BudgetPolicy("10", partition="team", period="total")
+    for budget, mode in ((total, "metered"), (DAY, "exempt")):
+        app = layered(ledger=MemoryLedger(), budgets=[budget])
+        assert (await ask(app, "/team", "GET", AUROUS)).json()["billing_mode"] == mode
+
+
+async def test_of_a_team_nothing_is_told_while_the_ledger_is_away() -> None:
+    app = layered(ledger=Away(), budgets=[DAY])
+    answer = await ask(app, "/v1/team", "GET", AUROUS)
+    assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert "secret" not in answer.body.decode()

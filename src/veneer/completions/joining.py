@@ -1,5 +1,6 @@
 """Joining: the chunks of a chat stream become the completion that a plain call would have got."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -20,6 +21,13 @@ MAX_INDEX = 1024
 MAX_DEPTH = 16
 
 Node = dict[str, Any]
+
+_CONTENT = re.compile(rb'"content" ?: ?"').search
+_REST_OF_STRING = re.compile(rb'(?:[^"\\]|\\.)*').match
+_text = msgspec.json.Decoder(str)
+
+# Of a choice that brings a piece of text and nothing else; the others are null.
+_PLAIN = frozenset(["delta", "finish_reason", "index", "logprobs"])
 
 
 class Text(list[str]):
@@ -45,6 +53,9 @@ class Joining:
         self._common: Node = {}
         self._more: Node = {}
         self._choices = Items()
+        # What stands around the text in the last chunk, if it had nothing else to say, and where
+        # that was added: most chunks differ in nothing but their text.
+        self._alike: tuple[bytes, bytes, Text] | None = None
         self.overflowed = False
         self.done = False
         self.error: Node | None = None
@@ -64,11 +75,13 @@ class Joining:
         for event in self._splitter.feed(stream):
             data = sse.data_of(event)
             if data[:1] == b"{":
-                self._take(data)
+                if self._alike is None or not self._add_text(data, *self._alike):
+                    self._take(data)
             elif data[:6] == b"[DONE]":
                 self.done = True
-        if self._splitter.overflowed:
-            self._overflow()
+        self.overflowed = self.overflowed or self._splitter.overflowed
+        if self.overflowed:
+            self._prune()
 
     def completion(self) -> Node:
         """Return what the chunks so far come to."""
@@ -95,6 +108,38 @@ class Joining:
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 self._add(choice)
+        if isinstance(choices, list) and len(choices) == 1 and data.count(b'"content"') == 1:
+            self._alike = self._around(data, choices[0])
+
+    def _around(self, data: bytes, choice: Any) -> tuple[bytes, bytes, Text] | None:
+        """Return what stands around the text of a chunk, None for one that says more."""
+        if not isinstance(choice, dict) or not _PLAIN.issuperset(choice):
+            return None
+        delta, at = choice.get("delta"), choice.get("index", 0)
+        if not isinstance(delta, dict) or not isinstance(at, int):
+            return None
+        if choice.get("finish_reason") or choice.get("logprobs"):
+            return None
+        found = _CONTENT(data) if list(delta) == ["content"] else None
+        end = None if found is None else _REST_OF_STRING(data, found.end())
+        said = self._choices.get(at, {}).get("delta")
+        text = said.get("content") if isinstance(said, dict) else None
+        if found is None or end is None or not isinstance(text, Text):
+            return None
+        return data[: found.end()], data[end.end() :], text
+
+    def _add_text(self, data: bytes, before: bytes, after: bytes, text: Text) -> bool:
+        """Add the text of a chunk that is as the last one; False for any other."""
+        if not (data.startswith(before) and data.endswith(after)):
+            return False
+        try:
+            # What ends before it should, or goes on, is no string.
+            piece = _text.decode(b'"%b"' % data[len(before) : -len(after)])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        text.append(piece)
+        self._grow(len(piece))
+        return True
 
     def _has_room(self, name: str, value: Any) -> bool:
         """Whether a member beside the choices is kept: usage always is, for it is short."""
@@ -149,11 +194,11 @@ class Joining:
 
     def _grow(self, size: int) -> None:
         self._size += size
-        if self._size > self._limit and not self.overflowed:
-            self._overflow()
+        self.overflowed = self.overflowed or self._size > self._limit
 
-    def _overflow(self) -> None:
-        self.overflowed = True
+    def _prune(self) -> None:
+        """Let go of what is beyond the limit."""
+        self._alike = None
         for at, each in self._choices.items():
             self._choices[at] = {"finish_reason": each.get("finish_reason")}
         self._more = {"usage": self._more["usage"]} if "usage" in self._more else {}

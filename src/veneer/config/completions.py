@@ -38,7 +38,7 @@ def build_completions(
 
 
 def _is_wanted(config: Config, dialect: Dialect, *, has_keys: bool) -> bool:
-    """Whether they are kept; where the upstream is asked for its own, or nobody is, they are not."""
+    """Whether they are kept: not where the upstream is asked for its own, or nobody is."""
     enabled, operations = config.completions.enabled, config.operations
     passed, denied = STORED in operations.allow, STORED in named(operations.deny or ())
     if enabled is None:
