@@ -20,6 +20,7 @@ from tests.upstream.servers import eventually
 from tests.upstream.targets import (
     DONE,
     EVENT,
+    JSON,
     SSE,
     USAGE,
     Deed,
@@ -125,6 +126,66 @@ async def test_an_error_of_the_clients_own_in_a_stream_goes_through(error: bytes
 
     assert error in exchange.body
     assert b.bodies == []
+
+
+HTML = [(b"content-type", b"text/html")]
+CHUNK = EVENT % b"x"
+ODD = [
+    pytest.param(True, (JSON, b'{"ok":true}', 200), id="JSON for a stream"),
+    pytest.param(True, (HTML, b"<p>we are back soon", 200), id="a page for a stream"),
+    pytest.param(True, (JSON, b"", 204), id="nothing for a stream"),
+    pytest.param(False, (SSE, CHUNK, 200), id="a stream that was not asked for"),
+    pytest.param(False, (JSON, b"", 200), id="nothing"),
+]
+
+
+def odd(headers: list[tuple[bytes, bytes]], body: bytes, status: int) -> Deed:
+    async def deed(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(start(status, headers))
+        await send(part(body))
+        await send(part(b"", more=False))
+
+    return deed
+
+
+@pytest.mark.parametrize(("stream", "answer"), ODD)
+async def test_what_was_not_asked_for_is_no_answer(stream: bool, answer: Any) -> None:  # noqa: FBT001 - parametrized
+    a, b = Scripted(odd(*answer)), Scripted(good(b"hi") if stream else answers())
+    exchange = await call(stream=stream).run(routed(a, b))
+
+    assert exchange.status == HTTPStatus.OK
+    assert fact(exchange, Route).target == "b"
+    assert [(each.target, each.why) for each in fact(exchange, Route).tried] == [("a", "broken")]
+
+
+@pytest.mark.parametrize(("stream", "answer"), ODD)
+async def test_where_nobody_gives_what_was_asked_for_clients_need_not_try_again(
+    stream: bool,  # noqa: FBT001 - parametrized
+    answer: Any,
+) -> None:
+    a, b = Scripted(odd(*answer)), Scripted(odd(*answer))
+    exchange = await call(stream=stream).run(RelayMiddleware(routed(a, b)))
+
+    assert exchange.status == HTTPStatus.BAD_GATEWAY
+    assert exchange.header("x-should-retry") == "false"
+    assert len(b.bodies) == 1
+
+
+async def test_who_has_asked_one_only_may_try_again() -> None:
+    exchange = await call(stream=False).run(RelayMiddleware(routed(Scripted(odd(JSON, b"", 200)))))
+
+    assert exchange.status == HTTPStatus.BAD_GATEWAY
+    assert exchange.header("x-should-retry") is None
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/moderations"])
+async def test_other_answers_may_come_as_they_like(path: str) -> None:
+    a, b = Scripted(answers()), Scripted(answers())
+    exchange = json_request({"model": "m", "input": "x", "stream": True}, path)
+    facts.open_in(exchange.scope)
+    await exchange.run(routed(a, b))
+
+    assert (exchange.status, fact(exchange, Route).target) == (HTTPStatus.OK, "a")
 
 
 async def test_after_the_first_event_nobody_else_is_asked() -> None:

@@ -12,7 +12,7 @@ from veneer.call import Call
 from veneer.dialects import Kind
 from veneer.edits import Edits
 from veneer.errors import Error
-from veneer.facts import Relayed, Route
+from veneer.facts import Answered, Relayed, Route, Usage
 from veneer.layers._body import BodyRelay
 from veneer.layers._stream import CHUNKED, StreamRelay
 from veneer.wire import fields
@@ -20,7 +20,11 @@ from veneer.wire import fields
 # The operations whose answer is a stream exactly if the request says so.
 STREAM_ON_DEMAND = CHUNKED | {"responses"}
 
+FIRST_ERROR = 400
 NO_BODY = frozenset([HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED])
+
+# Failures that a router has tried others for, where it could.
+UPSTREAMS = frozenset([Kind.UPSTREAM_INVALID, Kind.UPSTREAM_INTERRUPTED])
 
 NO_STREAM = Error(
     Kind.UPSTREAM_INVALID, "The model server answered a streaming call without a stream."
@@ -88,28 +92,26 @@ class Answer:
 
         It is no coroutine of its own, as most events only pass.
         """
-        stream = self._stream
-        if stream is None or self.finished or message["type"] != "http.response.body":
-            return self._dispatch(message)
-        events = self._take_events(stream, message)
-        if events is None or stream.done:
-            return self._send_end(stream, events)
-        return self._send(events)
+        kind = message["type"]
+        if kind == "http.response.body":
+            stream = self._stream
+            if stream is None:
+                return self._take(self, message)
+            if self.finished:
+                return self._drop(message)
+            events = self._take_events(stream, message)
+            if events is None or stream.done:
+                return self._send_end(stream, events)
+            return self._send(events)
+        if kind == "http.response.start":
+            return self._begin(message)
+        return self._drop(message) if self._take is Answer._drop else self._send(message)
 
     async def _send_end(self, stream: StreamRelay, events: Message | None) -> None:
         """Send events of which one may be the last, and remember that it has gone out."""
         if events is not None:
             await self._send(events)
             self._told = stream.done
-
-    async def _dispatch(self, message: Message) -> None:
-        if message["type"] == "http.response.body":
-            if self._stream is None:
-                await self._take(self, message)
-        elif message["type"] == "http.response.start":
-            await self._begin(message)
-        elif self._take is not Answer._drop:
-            await self._send(message)
 
     async def break_off(self, error: Error) -> bool:
         """End an answer that cannot be completed; return whether the connection is to be cut.
@@ -124,7 +126,7 @@ class Answer:
         self.finished = True
         if not self.started:
             self._take = Answer._drop
-            await error(self._scope, self._receive, self._send)
+            await firm(self._scope, error)(self._scope, self._receive, self._send)
             return False
         stream = self._stream
         if stream is None or stream.failed:
@@ -143,20 +145,18 @@ class Answer:
         self._settled = True
         stream = self._stream
         seen = stream or self._body
+        known, answered = self._scope[facts.SCOPE_KEY], self._asked.edits.answered
         if seen is not None and seen.usage is not None:
-            facts.put(self._scope, seen.usage)
-        if self._asked.edits.answered is not None:
-            facts.put(self._scope, self._asked.edits.answered)
+            known[Usage] = seen.usage
+        if answered is not None:
+            known[Answered] = answered
         ended = self.finished or (stream is not None and stream.done)
         whole = ended and (stream is None or not stream.failed)
-        facts.put(
-            self._scope,
-            Relayed(
-                stream=stream is not None,
-                observed=seen is not None and seen.observed,
-                complete=whole and not self._broken,
-                events=0 if stream is None else stream.events,
-            ),
+        known[Relayed] = Relayed(
+            stream=stream is not None,
+            observed=seen is not None and seen.observed,
+            complete=whole and not self._broken,
+            events=0 if stream is None else stream.events,
         )
 
     async def _begin(self, message: Message) -> None:
@@ -164,11 +164,11 @@ class Answer:
         kind = fields.media_type(fields.get(headers, b"content-type") or b"")
         coded = fields.get(headers, b"content-encoding") not in (None, b"identity")
         status = message["status"]
-        route = facts.get(self._scope, Route)
+        route = self._scope[facts.SCOPE_KEY].get(Route)
         if route is not None:
             self._asked.edits.answered_by(route)
         on_demand = self._operation in STREAM_ON_DEMAND
-        if status >= HTTPStatus.BAD_REQUEST or self._scope["method"] == "HEAD":
+        if status >= FIRST_ERROR or self._scope["method"] == "HEAD":
             await self._forward(message)
         elif status in NO_BODY:
             await (self._refuse(EMPTY) if on_demand else self._forward(message))
@@ -228,7 +228,8 @@ class Answer:
                 body.pass_end()
             self.finished = True
             self.settle()
-        await self._forward(start)
+        self.started = True
+        await self._send(start)
         await self._send({"type": "http.response.body", "body": content, "more_body": more})
 
     async def _pass_by(self, message: Message, *, body: BodyRelay) -> None:
@@ -253,10 +254,17 @@ class Answer:
         self._take = Answer._drop
         self._broken = self.finished = self.started = True
         self.settle()
-        await error(self._scope, self._receive, self._send)
+        await firm(self._scope, error)(self._scope, self._receive, self._send)
 
     async def _drop(self, message: Message) -> None:
         """Take no notice: the client has its answer."""
+
+
+def firm(scope: Scope, error: Error) -> Error:
+    """Return an error of the upstream's as it is told of a call that was tried often enough."""
+    route = facts.get(scope, Route)
+    tried = error.kind in UPSTREAMS and route is not None and route.tried
+    return msgspec.structs.replace(error, retry=False) if tried else error
 
 
 def unbuffered(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

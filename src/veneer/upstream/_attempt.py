@@ -38,7 +38,8 @@ class Attempt:
     `last` is whether none can be: then an answer that tells of a failure in its stream goes
     through, as nobody has a better one. `begin` is called right before the first message does; it
     may raise `GivenUpError`. `answered` tells what the app has said of where the call went: it may
-    say it in other words.
+    say it in other words. `streams` is whether a stream was asked for, or an answer that comes
+    whole; anything else is none then. None is for calls that may be answered by either, or nothing.
     """
 
     __slots__ = (
@@ -55,25 +56,28 @@ class Attempt:
         "_send",
         "_size",
         "_start",
+        "_streams",
         "_whole",
         "began",
         "ended",
         "why",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of what a try is
         self,
         send: Send,
         begin: Callable[[], None],
         *,
         last: bool,
         answered: Callable[[], Route | None],
+        streams: bool | None = None,
         rules: Rules = RULES,
     ) -> None:
         self._send = send
         self._answered = answered
         self._begin = begin
         self._last = last
+        self._streams = streams
         self._rules = rules
         self._start: Message | None = None
         self._held: list[Message] = []
@@ -173,13 +177,12 @@ class Attempt:
             self.why = "status"
             return
         headers = message.get("headers", ())
-        kind = fields.get(headers, b"content-type")
-        if (
-            status == HTTPStatus.OK
-            and kind is not None
-            and fields.is_event_stream(fields.media_type(kind))
-            and fields.get(headers, b"content-encoding") in UNCODED
-        ):
+        kind = fields.media_type(fields.get(headers, b"content-type") or b"")
+        is_stream = fields.is_event_stream(kind)
+        uncoded = fields.get(headers, b"content-encoding") in UNCODED
+        if status < HTTPStatus.BAD_REQUEST and self._streams not in (None, is_stream):
+            self.why = "broken"
+        elif status == HTTPStatus.OK and is_stream and uncoded:
             self._events = EventSplitter(MOST_HELD)
 
     async def _judge(self, message: Message) -> None:
@@ -192,8 +195,10 @@ class Attempt:
             if self._size > MOST_HELD and not ended:
                 await self._go_or_give_up()
         elif self._events is None:
+            if ended and not self._size and self._streams is False and self.status == HTTPStatus.OK:
+                self.why = "broken"
             if part or ended:
-                await self._go()
+                await (self._go() if self.why is None else self._go_or_give_up())
         elif self._is_answer(self._events, part):
             await self._go()
         elif self.why is not None:

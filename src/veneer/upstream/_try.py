@@ -26,7 +26,7 @@ FIRST_ERROR = HTTPStatus.BAD_REQUEST
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A call as it came, and by what it is routed."""
+    """A call as it came; `is_text` is whether its answer is a stream just where it asks for one."""
 
     scope: Scope
     receive: Receive
@@ -37,6 +37,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     preferences: Preferences
     own_keys: OwnKeys | None = None
     stream: bool = False
+    is_text: bool = False
 
 
 class Try:
@@ -74,7 +75,13 @@ class Try:
         self._patience = asyncio.timeout(None)
         self._began = 0.0
         self._first = 0.0
-        self.attempt = Attempt(work.send, self._begin, last=last, answered=self._answered)
+        self.attempt = Attempt(
+            work.send,
+            self._begin,
+            last=last,
+            answered=self._answered,
+            streams=work.stream if work.is_text else None,
+        )
 
     async def run(self, scope: Scope, seconds: float) -> Failure | None:
         """Ask; return how that failed, None if there is an answer, or nobody who waits for one.

@@ -30,6 +30,9 @@ from veneer.wiring import chain
 
 UNREACHED = Unreached()
 
+# Operations whose answer is a stream exactly if the call says so.
+TEXTS = frozenset(["chat.completions", "completions", "responses"])
+
 
 class Router:
     """Has the best of several targets answer each call, and the next best where that fails.
@@ -159,6 +162,7 @@ class Router:
             preferences=preferences,
             own_keys=own_keys,
             stream=call is not None and call.stream,
+            is_text=call is not None and call.operation.name in TEXTS,
         )
         return Tries(work, plan, self._roster, self._limits, self._clock)
 
