@@ -1,9 +1,7 @@
 """Budgets of a server that runs: asked for by its callers, set by a command beside it."""
 
 import json
-import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +9,12 @@ from typing import Any
 
 import openai
 import pytest
-import uvicorn
 from openai import OpenAI
 
 from tests.cli.programs import PATIENCE, get, program
+from tests.cli.upstreams import demo_upstream
 from veneer.cli import main
-from veneer.demo import DEFAULT_MODELS, DemoServer
+from veneer.demo import DEFAULT_MODELS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers need fork")
 
@@ -42,16 +40,8 @@ disclosed = true
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
-    """Serve a demo server in a thread."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(DemoServer(), log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        server.should_exit = True
-        thread.join()
+    with demo_upstream() as url:
+        yield url
 
 
 def test_a_limit_that_a_command_sets_holds_the_next_call_of_every_worker(

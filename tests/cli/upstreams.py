@@ -5,12 +5,10 @@ import re
 import select
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Self
 
-import uvicorn
-
+from tests.listening import listening
 from veneer.demo import DemoServer
 
 MODELS = b'{"object":"list","data":[]}'
@@ -115,12 +113,5 @@ def chunk(data: bytes) -> bytes:
 @contextlib.contextmanager
 def demo_upstream() -> Iterator[str]:
     """Serve a demo model in a thread; give its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(DemoServer(), log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        server.should_exit = True
-        thread.join()
+    with listening(DemoServer()) as port:
+        yield f"http://127.0.0.1:{port}/v1"

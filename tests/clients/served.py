@@ -2,15 +2,10 @@
 
 import contextlib
 import itertools
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
-import uvicorn
-from starlette.types import ASGIApp
-
+from tests.listening import listening
 from veneer.auth.static import digest_of
 from veneer.config import build, parse
 from veneer.demo import DEFAULT_MODELS, DemoServer
@@ -47,25 +42,10 @@ class Served:
 def served() -> Iterator[Served]:
     """Serve the stack while inside."""
     with (
-        _listening(DemoServer()) as upstream,
-        _listening(build(parse(_settings(f"http://127.0.0.1:{upstream}/v1")))) as port,
+        listening(DemoServer()) as upstream,
+        listening(build(parse(_settings(f"http://127.0.0.1:{upstream}/v1")))) as port,
     ):
         yield Served(port)
-
-
-@contextlib.contextmanager
-def _listening(app: ASGIApp) -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def _settings(upstream: str) -> dict[str, Any]:

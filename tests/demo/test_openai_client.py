@@ -1,18 +1,15 @@
 """The unmodified `openai` client against a demo server that uvicorn serves on loopback."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import openai
 import pytest
-import uvicorn
 from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import FunctionToolParam
 from pydantic import BaseModel
 
+from tests.listening import listening
 from veneer.demo import DemoServer
 
 MODEL = "veneer-demo-1"
@@ -42,17 +39,8 @@ def user(text: str) -> Any:
 
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
-    """Serve a demo server in a thread."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(DemoServer(), log_level="warning", lifespan="on")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        server.should_exit = True
-        thread.join()
+    with listening(DemoServer()) as port:
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,10 @@
 
 import contextlib
 import itertools
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
-import uvicorn
-from starlette.types import ASGIApp
-
+from tests.listening import listening
 from veneer.auth.static import digest_of
 from veneer.config import build, parse
 from veneer.demo import DEFAULT_MODELS, DemoServer
@@ -57,22 +52,6 @@ def served(dialect: dict[str, Any], **tables: Any) -> Iterator[Served]:
         settings = {"dialect": dialect, **_settings(upstream), **tables}
         with listening(build(parse(settings))) as port:
             yield Served(port)
-
-
-@contextlib.contextmanager
-def listening(app: ASGIApp) -> Iterator[int]:
-    """Serve an app in a thread of its own; give its port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def _settings(upstream: int) -> dict[str, Any]:

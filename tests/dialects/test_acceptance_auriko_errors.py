@@ -11,7 +11,8 @@ from auriko.errors.types import AurikoAPIError
 from starlette.types import Receive, Scope, Send
 
 from tests.dialects.auriko_calls import DIALECT, DOCS, client_of
-from tests.dialects.served import CHAT, SAYS_HELLO, Served, listening, served
+from tests.dialects.served import CHAT, SAYS_HELLO, Served, served
+from tests.listening import listening
 from veneer.config import build, parse
 
 

@@ -11,7 +11,8 @@ from starlette.middleware import Middleware
 
 from tests.asgi import Responder
 from tests.dialects.auriko_calls import DIALECT, client_of
-from tests.dialects.served import ALIAS, CHAT, EMBEDDING, Served, listening, served
+from tests.dialects.served import ALIAS, CHAT, EMBEDDING, Served, served
+from tests.listening import listening
 from veneer import HeadersMiddleware, Model, ModelsMiddleware, Price, PriceBook, Stack
 from veneer.catalog.model import Provider
 from veneer.dialects.auriko import auriko

@@ -20,7 +20,8 @@ from openai import APIStatusError, OpenAI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.dialects.served import SAYS_HELLO, Served, listening
+from tests.dialects.served import SAYS_HELLO, Served
+from tests.listening import listening
 from veneer.catalog.model import Model
 from veneer.demo import DemoModel, DemoServer
 from veneer.dialects.auriko import auriko

@@ -13,7 +13,8 @@ from openai import OpenAI
 from starlette.types import Receive, Scope, Send
 
 from tests.asgi import read_body
-from tests.dialects.served import EMBEDDING, Served, listening, served
+from tests.dialects.served import EMBEDDING, Served, served
+from tests.listening import listening
 
 AUROUS = {"name": "aurous"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://images.test/cat.png"}}

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.asgi import Exchange, Responder, http_scope, json_request
-from tests.dialects.served import listening
 from tests.layers.limits import Known
 from tests.lint import Lint
+from tests.listening import listening
 from veneer import facts
 from veneer.call import Call
 from veneer.catalog.model import Model, Resolved

@@ -7,7 +7,8 @@ import httpx
 import openai
 import pytest
 
-from tests.dialects.served import CHAT, SAYS_HELLO, Served, listening
+from tests.dialects.served import CHAT, SAYS_HELLO, Served
+from tests.listening import listening
 from tests.sdk.conftest import ID
 from tests.sdk.scripted import PLAIN, breaks, events
 from veneer import sdk

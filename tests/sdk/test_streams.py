@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
-from tests.dialects.served import listening
+from tests.listening import listening
 from tests.sdk.scripted import BROKEN, PAID, PLAIN, ROUTED, SAYS, SHAPES, events, says
 from tests.sdk.test_routing import REQUIRED
 from veneer.sdk import (
