@@ -1,13 +1,13 @@
 """Estimate: tells what an embedding would cost, without making it.
 
 Answers calls of `embeddings.estimate` where the dialect has that: with a document, or with the
-error that the embedding would get. Everything else passes. Uses `Resolved`, if there is one, and
-writes `Call`. Stands right below what finds models, above all that counts tokens or money: an
-estimate is a request and nothing else, and the app below never hears of it.
+error that the embedding would get. Everything else passes. Uses `Endpoint` and `Resolved`, if they
+are there, and writes `Call`. Stands right below what finds models, above all that counts tokens or
+money: an estimate is a request and nothing else, and the app below never hears of it.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,11 +27,13 @@ from veneer.embeddings.planning import MAX_ITEMS, Batches, Planning
 from veneer.errors import Error
 from veneer.facts import Cost, Usage
 from veneer.layer import Layer
-from veneer.operations import endpoint_of
+from veneer.operations import Endpoint, endpoint_of
 from veneer.prices.book import PriceBook
 from veneer.prices.costing import cost_of
 from veneer.prices.credits import Credits
 from veneer.quotas.media import MediaTokens
+
+Render = Callable[[Estimated, Credits], bytes]
 
 NO_MODEL = Error(Kind.MISSING_PARAMETER, "You must provide a model parameter.", param="model")
 NO_INPUT = Error(Kind.MISSING_PARAMETER, "You must provide an input parameter.", param="input")
@@ -85,16 +87,18 @@ class EstimateMiddleware(Layer):
         self._media = media or MediaTokens()
         self._clock = clock
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer an estimate; pass everything else on."""
-        endpoint = endpoint_of(scope)
+        known = scope[facts.SCOPE_KEY]
+        endpoint = known.get(Endpoint) or endpoint_of(scope)
         if endpoint is None or endpoint.operation.name != ESTIMATE or scope["method"] != "POST":
-            await self.app(scope, receive, send)
-            return
-        render = (facts.get(scope, Dialect) or OPENAI).estimate
+            return self.below(scope, receive, send)
+        render = (known.get(Dialect) or OPENAI).estimate
         if render is None:
-            await self.app(scope, receive, send)
-            return
+            return self.below(scope, receive, send)
+        return self._answer(render, scope, receive, send)
+
+    async def _answer(self, render: Render, scope: Scope, receive: Receive, send: Send) -> None:
         call = await read_call(scope, receive)
         found = call if isinstance(call, Error) else self._estimate(scope, receive, call)
         if isinstance(found, Error):

@@ -1,8 +1,9 @@
 """Own keys: those that the caller has of its own for the targets of a router.
 
-Needs no facts, and answers nothing itself; reads `Principal` and `Preferences`, if they are there,
-and writes `OwnKeys` where the caller has any. Stands below what replays and refuses calls, so that
-only those that are made ask for keys, and above the router.
+Needs no facts, and answers nothing itself; uses `Principal` and `Preferences`, if they are there,
+and writes `OwnKeys` where the caller has any. Stands below what replays calls and limits them, so
+that none of these asks for keys; above what holds money, which is not held while they are asked
+for; and so above the router.
 """
 
 import logging
@@ -52,7 +53,7 @@ class OwnKeysMiddleware(Layer):
             found = await self._find(principal)
             if found:
                 known[OwnKeys] = OwnKeys(found)
-        await self.app(scope, receive, send)
+        await self.below(scope, receive, send)
 
     async def _find(self, principal: Principal) -> Mapping[str, str]:
         try:
