@@ -136,6 +136,7 @@ ODD = [
     pytest.param(True, (JSON, b"", 204), id="nothing for a stream"),
     pytest.param(False, (SSE, CHUNK, 200), id="a stream that was not asked for"),
     pytest.param(False, (JSON, b"", 200), id="nothing"),
+    pytest.param(False, (JSON, b"", 204), id="nothing, as it says"),
 ]
 
 
@@ -602,6 +603,21 @@ async def test_one_call_at_a_time_finds_out_whether_a_target_is_back() -> None:
         await eventually(lambda: a.running > 0)
         assert (await call().run(router)).status == HTTPStatus.SERVICE_UNAVAILABLE
         assert len(a.bodies) == IN_A_ROW + 1
+
+
+async def test_who_is_back_and_limited_at_once_says_for_how_long() -> None:
+    clock = Clock()
+    failing = [answers(ERROR, 500)] * IN_A_ROW
+    a = Scripted(*failing, answers(ERROR, 429, retry_after="90"), good(b"hi"))
+    router = routed(a, clock=clock)
+    for _ in failing:
+        await call().run(router)
+    clock.now += 5.0
+    await call().run(router)
+    exchange = await call().run(router)
+
+    assert (exchange.status, exchange.header("retry-after")) == (429, "90")
+    assert len(a.bodies) == IN_A_ROW + 1
 
 
 # Clients that leave.

@@ -65,12 +65,12 @@ def test_after_a_row_of_failures_one_call_finds_out_and_its_failure_doubles_the_
     target = standing(clock)
     for _ in range(IN_A_ROW):
         fail(target)
-    assert (target.resting("m"), target.is_probing) == (0.5, False)
+    assert (target.resting("m"), target.is_probing("m")) == (0.5, False)
 
     clock.now += 0.5
-    assert (target.resting("m"), target.is_probing) == (0, True)
+    assert (target.resting("m"), target.is_probing("m")) == (0, True)
     attempt = taken(target)
-    assert not target.is_probing
+    assert not target.is_probing("m")
     assert target.begin("m") is None
     target.failed(attempt, "status")
     target.end(attempt)
@@ -85,7 +85,7 @@ def test_a_trial_that_came_to_nothing_leaves_the_next_one_to_others() -> None:
     clock.now += 0.5
     target.end(taken(target))
 
-    assert target.is_probing
+    assert target.is_probing("m")
 
 
 def test_a_rest_is_one_models_and_bounded() -> None:
@@ -119,10 +119,10 @@ def test_health_checks_end_only_what_they_began() -> None:
     assert target.resting("m") == 0.5
     clock.now += 0.5
     target.checked(healthy=True)
-    assert (target.resting("m"), target.is_probing) == (0, False)
+    assert (target.resting("m"), target.is_probing("m")) == (0, False)
 
     for _ in range(IN_A_ROW):
         fail(target)
     clock.now += 0.5
     target.checked(healthy=True)
-    assert target.is_probing
+    assert target.is_probing("m")

@@ -51,6 +51,7 @@ class Attempt:
         "_given_up",
         "_held",
         "_last",
+        "_needs_body",
         "_parts",
         "_rules",
         "_send",
@@ -78,6 +79,7 @@ class Attempt:
         self._begin = begin
         self._last = last
         self._streams = streams
+        self._needs_body = False
         self._rules = rules
         self._start: Message | None = None
         self._held: list[Message] = []
@@ -180,7 +182,8 @@ class Attempt:
         kind = fields.media_type(fields.get(headers, b"content-type") or b"")
         is_stream = fields.is_event_stream(kind)
         uncoded = fields.get(headers, b"content-encoding") in UNCODED
-        if status < HTTPStatus.BAD_REQUEST and self._streams not in (None, is_stream):
+        self._needs_body = status < HTTPStatus.BAD_REQUEST and self._streams is not None
+        if self._needs_body and self._streams != is_stream:
             self.why = "broken"
         elif status == HTTPStatus.OK and is_stream and uncoded:
             self._events = EventSplitter(MOST_HELD)
@@ -195,7 +198,7 @@ class Attempt:
             if self._size > MOST_HELD and not ended:
                 await self._go_or_give_up()
         elif self._events is None:
-            if ended and not self._size and self._streams is False and self.status == HTTPStatus.OK:
+            if ended and not self._size and self._needs_body:
                 self.why = "broken"
             if part or ended:
                 await (self._go() if self.why is None else self._go_or_give_up())

@@ -74,7 +74,7 @@ class Roster:
                     outstanding=standing.outstanding,
                     full=standing.is_full,
                     resting=standing.resting(offer.name),
-                    probing=standing.is_probing,
+                    probing=standing.is_probing(offer.name),
                     warm=self._warm(offer, prefix),
                 )
             )

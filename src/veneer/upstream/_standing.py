@@ -55,10 +55,9 @@ class Standing:
         begun = self._begun
         return len(begun) == self._per_minute and self._clock() - begun[0] < MINUTE
 
-    @property
-    def is_probing(self) -> bool:
-        """Whether the next call finds out if it is back."""
-        return self._breaker.away and self._breaker.rest <= 0
+    def is_probing(self, name: str) -> bool:
+        """Whether the next call to this model finds out if it is back."""
+        return self._breaker.away and self.resting(name) <= 0
 
     def resting(self, name: str) -> float:
         """Return the seconds for which this model of it is not to be asked."""
