@@ -1,5 +1,6 @@
 """What an answer says beside its usage."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.layers.streams import compact
 from veneer.facts import Answered
-from veneer.wire.answered import MAX_NAME, images_in, read_answered
+from veneer.wire.answered import MAX_NAME, images_in, read_answer, read_answered
+from veneer.wire.usage import usage_in_body
 
 
 @pytest.mark.parametrize(
@@ -40,9 +42,29 @@ def test_what_cannot_be_read_says_nothing(data: bytes) -> None:
     assert read_answered(data, Answered) is None
 
 
+JSON = st.recursive(
+    st.none() | st.integers() | st.sampled_from(["m", "", "\ud800", "web_search_call"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["usage", "model", "output", "type", "x"]), inner)
+    ),
+    max_leaves=6,
+)
+MEMBERS = st.sampled_from(["usage", "response", "model", "service_tier", "output"])
+
+
+@given(st.dictionaries(MEMBERS, JSON | st.just({}) | st.just({"usage": {"total_tokens": 1}})))
+def test_what_is_read_in_one_is_what_is_read_one_by_one(data: dict[str, Any]) -> None:
+    text = json.dumps(data).encode()
+    usage = usage_in_body(text)
+    answered = None if usage is None else read_answered(text, Answered)
+    assert read_answer(text, Answered) == (usage, answered)
+
+
 @given(st.binary())
 def test_nothing_raises(data: bytes) -> None:
     read_answered(data, Answered)
+    read_answer(data, Answered)
     images_in(data)
 
 

@@ -6,7 +6,7 @@ from veneer.edits import Edits
 from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited
 from veneer.layers._stream import says_error
-from veneer.wire.answered import images_in, read_answered
+from veneer.wire.answered import images_in, read_answer, read_answered
 from veneer.wire.ending import Ending
 from veneer.wire.usage import read_usage, usage_in_body
 
@@ -30,6 +30,7 @@ class BodyRelay:
         "_tail",
         "edited",
         "observed",
+        "overflowed",
         "size",
         "usage",
     )
@@ -38,23 +39,22 @@ class BodyRelay:
         self._edits = edits
         self._limit = limit
         self._parts: list[bytes] = []
-        self._ending = Ending()
+        # Made once it is too much to be held.
+        self._ending: Ending | None = None
         # What was counted last, as far as the name of an image may begin in it.
         self._tail = b""
         self.size = 0
+        # Whether it is larger than may be held.
+        self.overflowed = False
         self.usage: Usage | None = None
         self.observed = False
         self.edited = False
-
-    @property
-    def overflowed(self) -> bool:
-        """Whether it is larger than may be held."""
-        return self.size > self._limit
 
     def feed(self, part: bytes) -> None:
         """Take what came from the upstream."""
         self._parts.append(part)
         self.size += len(part)
+        self.overflowed = self.size > self._limit
 
     def give_up(self) -> bytes:
         """Return what was held, as it came."""
@@ -64,6 +64,8 @@ class BodyRelay:
 
     def pass_by(self, part: bytes) -> None:
         """Take what is not held; of an answer with images these are counted all the same."""
+        if self._ending is None:
+            self._ending = Ending()
         self._ending.take(part)
         if self._edits.images_wanted:
             text = self._tail + part
@@ -74,7 +76,7 @@ class BodyRelay:
 
     def pass_end(self) -> None:
         """Take the end of what is not held."""
-        members = self._ending.members()
+        members = None if self._ending is None else self._ending.members()
         raw = None if members is None else usage_in_body(members)
         if members is not None and raw is not None:
             self.usage = read_usage(raw, Usage)
@@ -82,19 +84,19 @@ class BodyRelay:
 
     def close(self) -> bytes:
         """Take the end; return the whole body with its edits."""
-        body = b"".join(self._parts)
-        raw = usage_in_body(body)
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        raw, self._edits.answered = read_answer(body, Answered)
         if raw is None:
             self.observed = is_json(body)
         else:
             self.observed = True
             self.usage = read_usage(raw, Usage)
-            self._edits.answered = read_answered(body, Answered)
         if self._edits.images_wanted:
             self._edits.images = images_in(body)
         if self.observed and self._edits.changes_body:
             if self._edits.beside is not None:
-                self._edits.failed = b'"error"' in body and says_error(body)
+                self._edits.failed = body.find(b'"error"') >= 0 and says_error(body)
             came = body
             body = edited(came, self._edits, self.usage, raw=raw)
             self.edited = body is not came

@@ -53,7 +53,7 @@ def with_end(data: bytes, path: tuple[str, ...], members: bytes) -> bytes:
     """
     for name in _members(b"{%b}" % members):
         # An escape may hide the name.
-        if b'"%b"' % name.encode() in data or b"\\u" in data:
+        if data.find(b'"%b"' % name.encode()) >= 0 or data.find(b"\\u") >= 0:
             data = splice.remove(data, (*path, name))
     return splice.insert(data, path, members)
 
@@ -88,9 +88,9 @@ def _joined(raw: bytes, members: bytes) -> bytes:
     """
     ours = _members(b"{%b}" % members)
     # An escape may hide a name.
-    there = b"\\" in raw
+    there = raw.find(b"\\") >= 0
     for name in ours:
-        there = there or b'"%b"' % name.encode() in raw
+        there = there or raw.find(b'"%b"' % name.encode()) >= 0
     if there:
         return msgspec.json.encode({**_members(raw), **ours})
     begin = raw[:-1].rstrip()

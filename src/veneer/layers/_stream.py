@@ -190,8 +190,8 @@ class StreamRelay:
             self.done = True
             return data
         self._previous, self._last = self._last, event
-        self.failed = b'"error"' in data and says_error(data)
-        if b'"usage"' in data:
+        self.failed = data.find(b'"error"') >= 0 and says_error(data)
+        if data.find(b'"usage"') >= 0:
             raw = usage_in_event(data)
             if raw is not None:
                 self._raw_usage = raw

@@ -23,7 +23,7 @@ from veneer.layer import Layer
 from veneer.layers._answer import Answer, Asked
 from veneer.layers._routed import telling
 from veneer.layers._stream import CHUNKED
-from veneer.operations import endpoint_of
+from veneer.operations import Endpoint, endpoint_of
 from veneer.wire import splice
 
 # A JSON answer or an event beyond this is not held for edits.
@@ -62,16 +62,17 @@ class RelayMiddleware(Layer):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and its answer back."""
-        endpoint = endpoint_of(scope)
+        known = scope[facts.SCOPE_KEY]
+        endpoint = known.get(Endpoint) or endpoint_of(scope)
         if endpoint is None or not endpoint.operation.default:
             await self.app(scope, receive, send)
             return
-        call = facts.get(scope, Call) or await read_call(scope, receive)
+        call = known.get(Call) or await read_call(scope, receive)
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
         edits = edits_of(scope)
-        dialect = facts.get(scope, Dialect)
+        dialect = known.get(Dialect)
         if dialect is not None:
             send = telling(dialect, scope, send, call, edits)
         inject = self._inject_usage and needs_usage(call, edits)
@@ -138,7 +139,7 @@ def observable(scope: Scope) -> Scope:
     headers = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
     headers.append((b"accept-encoding", b"identity"))
     below = {**scope, "headers": headers}
-    extensions = scope.get("extensions") or {}
-    if not UNSEEN.isdisjoint(extensions):
+    extensions = scope.get("extensions")
+    if extensions and not UNSEEN.isdisjoint(extensions):
         below["extensions"] = {k: v for k, v in extensions.items() if k not in UNSEEN}
     return below

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from veneer.wire.usage import usage_in_body
+
 _T = TypeVar("_T")
 
 # What is longer is no name.
@@ -24,6 +26,10 @@ class _Carrier(msgspec.Struct):
     response: msgspec.Raw = msgspec.Raw()
 
 
+class _Answer(_Carrier):
+    usage: msgspec.Raw = msgspec.Raw()
+
+
 class _Item(msgspec.Struct):
     type: Any = None
 
@@ -34,6 +40,7 @@ class _Images(msgspec.Struct):
 
 _images = msgspec.json.Decoder(_Images)
 _carrier = msgspec.json.Decoder(_Carrier)
+_answer = msgspec.json.Decoder(_Answer)
 _items = msgspec.json.Decoder(list[_Item])
 
 
@@ -48,10 +55,37 @@ def read_answered(data: bytes, record: Callable[..., _T]) -> _T | None:
         carrier = _carrier.decode(data)
         if bytes(memoryview(carrier.response)[:1]) == b"{":
             carrier = _carrier.decode(carrier.response)
-        tools = _tools(bytes(carrier.output))
+        return _record(carrier, record)
     except (ValueError, RecursionError):
         return None
-    return record(model=_name(carrier.model), service_tier=_name(carrier.service_tier), tools=tools)
+
+
+def read_answer(
+    data: bytes, record: Callable[..., _T]
+) -> tuple[bytes, _T | None] | tuple[None, None]:
+    """Return the text of an answer's usage object, and a record as `read_answered` makes it.
+
+    None for both where it has no usage object. Most answers are decoded once for both.
+    """
+    try:
+        answer = _answer.decode(data)
+        usage = bytes(answer.usage)
+        if usage[:1] == b"{" and not len(answer.response):
+            return usage, _record(answer, record)
+    except (ValueError, RecursionError):
+        # Both may still be found, in a text that is mended or only in parts of it.
+        pass
+    found = usage_in_body(data)
+    return (None, None) if found is None else (found, read_answered(data, record))
+
+
+def _record(carrier: _Carrier, record: Callable[..., _T]) -> _T:
+    tier = carrier.service_tier
+    return record(
+        model=_name(carrier.model),
+        service_tier=None if tier is None else _name(tier),
+        tools=_tools(bytes(carrier.output)),
+    )
 
 
 def images_in(data: bytes) -> int | None:
@@ -70,7 +104,7 @@ def _name(value: Any) -> str | None:
 
 def _tools(output: bytes) -> Mapping[str, int]:
     found: dict[str, int] = {}
-    if b'_call"' in output and output.startswith(b"["):
+    if output[:1] == b"[" and output.find(b'_call"') > 0:
         for item in _items.decode(output):
             if isinstance(item.type, str) and item.type.endswith(CALL):
                 tool = item.type.removesuffix(CALL)
