@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-import msgspec
-
 from veneer.admin.documents import budget_document
 from veneer.books.books import MOST_BALANCES, Books
 from veneer.books.overview import Line, Overview, overview
@@ -18,7 +16,7 @@ from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.whose import ALL, partition_of, whose
 from veneer.cli.amounts import dollars
 from veneer.cli.books import asked
-from veneer.cli.terminal import minute, print_table, printable, shortened
+from veneer.cli.terminal import minute, print_json, print_table, printable, shortened
 from veneer.config import load
 from veneer.config.cost import build_policies
 from veneer.ledger.entry import Limit
@@ -52,8 +50,7 @@ def list_budgets(given: Namespace, policies: Policies | None) -> int:
 
     found = asked(given, question, timeout=TIMEOUT)
     if given.json:
-        documents = [budget_document(line) for line in found.lines]
-        print(msgspec.json.encode(documents).decode())
+        print_json([budget_document(line) for line in found.lines])
     elif found.lines:
         print_table([(*NAMES, *AMOUNTS), *map(_row, found.lines)], left=len(NAMES))
     else:

@@ -1,60 +1,35 @@
 """`veneer keys`: makes and ends keys in a store."""
 
-import asyncio
 import os
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from veneer.cli.keys_fields import fields_of
-from veneer.cli.keys_output import (
-    as_json,
-    print_json,
-    print_record,
-    print_records,
-    print_secret,
-)
+from veneer.cli.keys_output import as_json, print_record, print_records, print_secret
 from veneer.cli.secrets import given_secret
+from veneer.cli.stores import TIMEOUT, with_store
+from veneer.cli.terminal import print_json
 from veneer.cli.times import duration
-from veneer.config import load, parse
 from veneer.config.auth import open_store, read_peppers
 from veneer.config.auth_tables import AuthTable
 from veneer.keys.issuer import Issued, Issuer
 from veneer.keys.peppers import MIN_LENGTH, Peppers
 from veneer.keys.record import KeyRecord
 from veneer.keys.store import KeyStore
-from veneer.stores.unavailable import StoreUnavailableError
 from veneer.wiring import ConfigurationError
 
 T = TypeVar("T")
 
-# Seconds: a person waits longer than a call does, for the writes of others or for new tables.
-TIMEOUT = 15.0
 PAGE = 500
 
 
 def run(given: Namespace) -> int:
     """Do what is asked of the store; raises `ConfigurationError` where that cannot be done."""
-    table = auth_overrides(given)
-    auth = (load(Path(given.config), table) if given.config else parse({}, table)).auth
-    if auth.store is None:
-        raise ConfigurationError(
-            "no store is named: give --store sqlite:///veneer.db, or --config with a file whose "
-            "[auth] has a store."
-        )
-    try:
-        asyncio.run(ACTIONS[given.action](given, auth))
-    except StoreUnavailableError as error:
-        raise ConfigurationError(f"the store does not answer: {error}.") from error
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
-    return 0
+    return with_store(given, "auth", auth_overrides(given), ACTIONS)
 
 
 def auth_overrides(given: Namespace) -> dict[str, dict[str, Any]]:
@@ -147,13 +122,8 @@ ACTIONS = {
 }
 
 
-@asynccontextmanager
-async def _opened(auth: AuthTable) -> AsyncIterator[KeyStore]:
-    store = open_store(auth, timeout=TIMEOUT)
-    try:
-        yield store
-    finally:
-        await store.aclose()
+def _opened(auth: AuthTable) -> AbstractAsyncContextManager[KeyStore]:
+    return aclosing(open_store(auth, timeout=TIMEOUT))
 
 
 @asynccontextmanager

@@ -33,11 +33,6 @@ def as_json(record: KeyRecord, now: datetime) -> dict[str, Any]:
     return {**shown, "state": state_of(record, now)}
 
 
-def print_json(document: Any) -> None:
-    """Print a document on a line."""
-    print(msgspec.json.encode(document).decode())
-
-
 def print_records(records: Sequence[KeyRecord], now: datetime) -> None:
     """Print a line for each key, under headings."""
     print_table([HEADINGS, *(_row(record, now) for record in records)], left=len(HEADINGS))

@@ -3,11 +3,9 @@
 from argparse import Namespace
 from collections.abc import Awaitable
 
-import msgspec
-
 from veneer.books.books import Books, Findings
 from veneer.cli.books import asked
-from veneer.cli.terminal import printable
+from veneer.cli.terminal import print_json, printable
 from veneer.cli.times import duration
 from veneer.wiring import ConfigurationError
 
@@ -33,7 +31,7 @@ def verify(given: Namespace) -> int:
 
     findings = asked(given, question, timeout=TIMEOUT)
     if given.json:
-        print(msgspec.json.encode(findings).decode())
+        print_json(findings)
     else:
         _print_findings(findings)
     return WRONG if findings.found else 0

@@ -1,24 +1,18 @@
 """`veneer provider-keys`: keeps the keys that callers have of their own for providers."""
 
-import asyncio
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
-from veneer.cli.keys import TIMEOUT
-from veneer.cli.keys_output import print_json
 from veneer.cli.secrets import given_secret
-from veneer.cli.terminal import minute, print_table, shortened
-from veneer.config import load, parse
+from veneer.cli.stores import TIMEOUT, with_store
+from veneer.cli.terminal import minute, print_json, print_table, shortened
 from veneer.config.own_keys import open_store, read_seals
 from veneer.config.router_tables import OwnKeysTable
 from veneer.provider_keys.keeper import ProviderKeyKeeper
 from veneer.provider_keys.record import Owner, ProviderKeyRecord
 from veneer.provider_keys.store import ProviderKeyStore
-from veneer.stores.unavailable import StoreUnavailableError
 from veneer.wiring import ConfigurationError
 
 HEADINGS = ("TEAM", "KEY", "PROVIDER", "SHOWN", "SEALED BY", "CREATED")
@@ -27,22 +21,8 @@ HEADINGS = ("TEAM", "KEY", "PROVIDER", "SHOWN", "SEALED BY", "CREATED")
 def run(given: Namespace) -> int:
     """Do what is asked of the store; raises `ConfigurationError` where that cannot be done."""
     options = {"store": given.store, "secret": given.secret}
-    tables = {"own_keys": {name: value for name, value in options.items() if value is not None}}
-    config = load(Path(given.config), tables) if given.config else parse({}, tables)
-    if config.own_keys.store is None:
-        raise ConfigurationError(
-            "no store is named: give --store sqlite:///veneer.db, or --config with a file whose "
-            "[own_keys] has a store."
-        )
-    try:
-        asyncio.run(ACTIONS[given.action](given, config.own_keys))
-    except StoreUnavailableError as error:
-        raise ConfigurationError(f"the store does not answer: {error}.") from error
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
-    return 0
+    said = {"own_keys": {name: value for name, value in options.items() if value is not None}}
+    return with_store(given, "own_keys", said, ACTIONS)
 
 
 async def put(given: Namespace, table: OwnKeysTable) -> None:
@@ -121,13 +101,8 @@ def as_json(record: ProviderKeyRecord) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def _opened(table: OwnKeysTable) -> AsyncIterator[ProviderKeyStore]:
-    store = open_store(table, timeout=TIMEOUT)
-    try:
-        yield store
-    finally:
-        await store.aclose()
+def _opened(table: OwnKeysTable) -> AbstractAsyncContextManager[ProviderKeyStore]:
+    return aclosing(open_store(table, timeout=TIMEOUT))
 
 
 def _owner(given: Namespace) -> Owner:

@@ -1,7 +1,10 @@
-"""Text for people's terminals: what others have named, times, and tables."""
+"""What commands print: what others have named, times and tables for people, JSON for programs."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
+
+import msgspec
 
 MAX_WIDTH = 40
 
@@ -33,3 +36,8 @@ def print_table(rows: Sequence[Sequence[str]], *, left: int) -> None:
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
+
+
+def print_json(document: Any) -> None:
+    """Print a document on a line."""
+    print(msgspec.json.encode(document).decode())

@@ -1,7 +1,6 @@
 """`veneer usage`: what calls came to."""
 
 import csv
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Sequence
@@ -12,7 +11,7 @@ from veneer.books.books import Books, By, UsageLine
 from veneer.books.grouping import added
 from veneer.cli.amounts import dollars
 from veneer.cli.books import asked
-from veneer.cli.terminal import print_table, printable, shortened
+from veneer.cli.terminal import print_json, print_table, printable, shortened
 from veneer.cli.times import past
 from veneer.wiring import ConfigurationError
 
@@ -54,7 +53,7 @@ def run(given: Namespace) -> int:
 
     lines = asked(given, question, timeout=TIMEOUT)
     if given.json:
-        print(json.dumps([usage_document(line, given.by) for line in lines]))
+        print_json([usage_document(line, given.by) for line in lines])
     elif given.csv:
         _print_csv(lines, given.by)
     elif lines:
