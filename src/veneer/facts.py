@@ -58,11 +58,16 @@ class Principal(RequestFact, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+# What stands before a tag that a client gives its request.
+CLIENT_TAG = "client:"
+
+
 class RequestMetadata(RequestFact, frozen=True, kw_only=True):
     """What a client says of its request, for logs and the ledger; nobody has checked it.
 
-    `tags` stand beside those of the caller, `user_id` is whom the client acts for, `trace_id` finds
-    the request in its own records.
+    `tags` stand beside those of the caller, each after `CLIENT_TAG`, which no tag of a key begins
+    with: a client can put its spending under none of the operator's. `user_id` is whom the client
+    acts for, `trace_id` finds the request in its own records.
     """
 
     tags: tuple[str, ...] = ()

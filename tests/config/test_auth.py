@@ -85,6 +85,11 @@ def test_a_limit_of_a_static_key_that_is_none_is_refused() -> None:
     )
 
 
+def test_a_tag_of_a_static_key_that_a_client_could_give_is_refused() -> None:
+    keys = [{"id": "a", "secret": "env:KEY", "tags": ["client:night"]}]
+    assert "[[auth.keys]] 'a': tags has 'client:night'" in refused({"keys": keys})
+
+
 async def test_all_kinds_of_keys_may_be_configured_together(tmp_path: Path) -> None:
     auth = {
         "store": f"sqlite:///{tmp_path}/k.db",

@@ -95,6 +95,12 @@ def test_what_cannot_be_is_refused_under_its_name(field: str, value: Any) -> Non
     assert str(raised.value).isprintable()
 
 
+def test_no_tag_is_one_that_a_client_could_give() -> None:
+    assert KeyFields(name="n", tags=("clients", "a")).checked(NOW).tags == ("clients", "a")
+    with pytest.raises(FieldError, match=r"^tags has 'client:a': client: begins the tags"):
+        KeyFields(name="n", tags=("a", "client:a")).checked(NOW)
+
+
 def test_the_entry_of_a_limit_that_cannot_be_is_named() -> None:
     limits = {"requests": "10/minute", "tokens": "10/eon"}
     with pytest.raises(FieldError, match=r"^limits has 'tokens': '10/eon' is no limit: give rates"):

@@ -24,7 +24,7 @@ from veneer.config.auth_tables import (
 from veneer.config.secret import read_secret
 from veneer.config.store_url import read_store_url
 from veneer.facts import Principal
-from veneer.keys.fields import FieldError, check_budgets, check_limits
+from veneer.keys.fields import FieldError, check_budgets, check_limits, check_tags
 from veneer.keys.peppers import Peppers
 from veneer.keys.store import KeyStore
 from veneer.stores import open_key_store
@@ -172,6 +172,7 @@ def _digest(table: KeyTable) -> str:
 
 def _principal(table: KeyTable) -> Principal:
     try:
+        check_tags(table.tags)
         check_limits(table.limits)
         check_budgets(table.budgets)
     except FieldError as error:

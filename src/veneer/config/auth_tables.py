@@ -61,9 +61,13 @@ class KeyTable(Table, frozen=True):
         list[Name] | None,
         Meta(description="Patterns of the only models it may use; needs a layer that enforces it."),
     ] = None
-    tags: Annotated[list[Name], Meta(description="Words that accounts can be split by.")] = (
-        msgspec.field(default_factory=list)
-    )
+    tags: Annotated[
+        list[Name],
+        Meta(
+            description="Words that accounts can be split by; none begins with `client:`, which "
+            "stands before those that clients give."
+        ),
+    ] = msgspec.field(default_factory=list)
     limits: Annotated[
         dict[str, str], Meta(description="Rate limits of its own, in place of the common ones.")
     ] = msgspec.field(default_factory=dict)

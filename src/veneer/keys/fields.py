@@ -1,11 +1,12 @@
 """Fields: what whoever issues a key decides about it, and which decisions there can be."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
 from veneer.budgets import notation as budget_notation
+from veneer.facts import CLIENT_TAG
 from veneer.operations import Allowed
 from veneer.quotas import notation
 
@@ -59,6 +60,7 @@ class KeyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             entries = getattr(self, field)
             _check_collection(field, entries)
             _check_collection(field, entries.values())
+        check_tags(self.tags)
         check_limits(self.limits)
         check_budgets(self.budgets)
         self._check_permissions()
@@ -97,6 +99,15 @@ class KeyFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 raise FieldError("expires_at", "expires_at has passed already.")
             if self.not_before is not None and self.expires_at <= self.not_before:
                 raise FieldError("expires_at", "expires_at must be after not_before.")
+
+
+def check_tags(tags: Iterable[str]) -> None:
+    """Raise `FieldError` for the first tag that is kept for those of clients."""
+    for tag in tags:
+        if tag.startswith(CLIENT_TAG):
+            raise FieldError(
+                "tags", f"tags has {tag!r}: {CLIENT_TAG} begins the tags that clients give."
+            )
 
 
 def check_limits(limits: Mapping[str, str]) -> None:

@@ -6,12 +6,9 @@ from typing import Any
 import msgspec
 
 from veneer.call import Call
-from veneer.facts import Principal, RequestId, RequestMetadata, Route
+from veneer.facts import CLIENT_TAG, Principal, RequestId, RequestMetadata, Route
 from veneer.layers._till import call_id
 from veneer.ledger.entry import Account, Hold, Settlement
-
-# What goes before the tags that a client gives its request, so that they are nobody else's.
-CLIENTS = "client:"
 
 
 def hold_of(
@@ -68,4 +65,4 @@ def _tags(principal: Principal | None, metadata: RequestMetadata | None) -> tupl
     tags = () if principal is None else tuple(principal.tags)
     if metadata is None:
         return tags
-    return (*tags, *[f"{CLIENTS}{tag}" for tag in dict.fromkeys(metadata.tags)])
+    return (*tags, *[f"{CLIENT_TAG}{tag}" for tag in dict.fromkeys(metadata.tags)])
