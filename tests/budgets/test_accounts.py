@@ -11,6 +11,7 @@ from veneer.budgets.policy import BudgetPolicy
 from veneer.call import Call
 from veneer.facts import BudgetStanding, Principal
 from veneer.ledger.entry import Account, Balance, Exhausted
+from veneer.operations import Operation
 from veneer.prices.money import DOLLAR
 
 AT = 1_700_000_000.5
@@ -43,6 +44,36 @@ def test_a_call_is_counted_under_every_policy_in_their_order() -> None:
         Account("each tag", ("tag", "b"), 0, None, 5 * DOLLAR),
         Account("key", ("key", "k"), *DAY, None),
     )
+
+
+def test_what_is_remembered_of_a_caller_is_of_it_alone_and_ends_with_the_period() -> None:
+    every = accounts(
+        BudgetPolicy("10", period="day"), BudgetPolicy("5", name="all", partition="all")
+    )
+    me, other = Principal(id="k", team="t"), Principal(id="k", team="u")
+    first = every.accounts_for(scope_of(me), AT)
+    assert every.accounts_for(scope_of(Principal(id="k", team="t")), AT + 1) is first
+    assert every.accounts_for(scope_of(other), AT)[0].partition == ("team", "u")
+    assert every.accounts_for(scope_of(me), AT - 1) is first
+    assert every.accounts_for(scope_of(me), DAY[1])[0].starts == DAY[1]
+    assert every.accounts_for(scope_of(me), DAY[0] - 1)[0].ends == DAY[0]
+
+
+def test_what_a_call_asks_for_is_looked_at_each_time() -> None:
+    every = accounts(BudgetPolicy("10", partition=["key", "model"], period="total"))
+    for model in ("a", "b"):
+        scope = scope_of(Principal(id="k"))
+        facts.put(scope, Call(Operation("chat.completions"), model))
+        assert every.accounts_for(scope, AT)[0].partition == ("key", "k", "model", model)
+
+
+def test_callers_without_end_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("veneer.budgets.accounts.MAX_REMEMBERED", 2)
+    every = accounts(BudgetPolicy("10", partition="key", period="total"))
+    for key in "abcab":
+        [account] = every.accounts_for(scope_of(Principal(id=key)), AT)
+        assert account.partition == ("key", key)
+        assert len(every._known) <= 2
 
 
 def test_who_has_no_team_pays_by_the_key_and_who_is_nobody_by_the_address() -> None:
