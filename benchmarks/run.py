@@ -30,6 +30,12 @@ BENCHMARKS = (
     "memory",
     "bodies",
     "startup",
+    "whole",
+    "growth",
+    "crowd",
+    "peers",
+    "peer_streams",
+    "peer_startup",
 )
 
 # Seconds for one benchmark.

@@ -94,8 +94,8 @@ class Result(msgspec.Struct, kw_only=True):
     columns: list[Column] = []
     tables: list[Table] = []
     plots: list[Plot] = []
-    labels: dict[str, str]
-    settings: dict[str, float]
+    labels: dict[str, str] = {}
+    settings: dict[str, float] = {}
     skipped: list[str] = []
     samples: Samples = {}
     bars: list[Bar] = []

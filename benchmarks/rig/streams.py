@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
+from subprocess import TimeoutExpired
 from tempfile import TemporaryDirectory
 
 import msgspec
@@ -16,6 +17,7 @@ from rig.processes import (
     START,
     Process,
     cpu_seconds,
+    family,
     free_port,
     python,
     resident,
@@ -33,22 +35,28 @@ USUAL = Call()
 class Load(msgspec.Struct, frozen=True):
     """How many streams, how many events a second over all of them, for how many seconds.
 
-    `keyed` is whether each call has an idempotency key of its own.
+    `keyed` is whether each call has an idempotency key of its own, `paced` whether calls wait until
+    those before are answered.
     """
 
     streams: int
     rate: float
     seconds: float
     keyed: bool = False
+    paced: bool = False
 
 
 class Seen(msgspec.Struct):
-    """What was measured: of the proxy, CPU seconds and bytes of memory; of each event, seconds."""
+    """What was measured: of the proxy, CPU seconds and bytes of memory; of each event, seconds.
+
+    `opened` is how many seconds it took until all streams had begun.
+    """
 
     events: int
     cpu: float
     resident: int
     latencies: list[float]
+    opened: float
 
     @property
     def p50(self) -> float:
@@ -80,23 +88,26 @@ def stream_through(
     cpus: set[int] | None,
     call: Call = USUAL,
 ) -> Seen:
-    """Read streams from an origin, while the proxy behind it is watched.
+    """Read streams from an origin, while the proxy behind it and its workers are watched.
 
     Raises RuntimeError where a stream does not come to its end in time.
     """
     with TemporaryDirectory() as home:
         output = Path(home, "times")
-        keyed = ["keyed"] if load.keyed else []
+        options = [name for name in ("keyed", "paced") if getattr(load, name)]
         how = msgspec.json.encode(call).decode()
-        command = python("rig.reader", origin, str(load.streams), str(output), how, *keyed)
+        command = python("rig.reader", origin, str(load.streams), str(output), how, *options)
         with running(command, cpus, piped=True) as reader:
+            began = time.monotonic()
             _await_start(emitter, reader)
+            opened = time.monotonic() - began
             time.sleep(WARM)
-            begin, cpu = time.monotonic_ns(), _cpu(proxy)
+            watched = [] if proxy is None else family(proxy.pid)
+            begin, cpu = time.monotonic_ns(), sum(map(cpu_seconds, watched))
             time.sleep(load.seconds)
-            end, cpu = time.monotonic_ns(), _cpu(proxy) - cpu
-            memory = 0 if proxy is None else resident(proxy.pid)
-            if reader.wait(START) != 0:
+            end, cpu = time.monotonic_ns(), sum(map(cpu_seconds, watched)) - cpu
+            memory = sum(map(resident, watched))
+            if not _ended_well(reader):
                 raise RuntimeError(f"the streams from {origin} did not end as they should")
         times = array("q", output.read_bytes())
     latencies = [
@@ -106,11 +117,14 @@ def stream_through(
     ]
     if len(times) != 2 * int(load.rate * (WARM + load.seconds + AFTER)):
         raise RuntimeError(f"events from {origin} are missing")
-    return Seen(len(latencies), cpu, memory, latencies)
+    return Seen(len(latencies), cpu, memory, latencies, opened)
 
 
-def _cpu(proxy: Process | None) -> float:
-    return 0.0 if proxy is None else cpu_seconds(proxy.pid)
+def _ended_well(reader: Process) -> bool:
+    try:
+        return reader.wait(START) == 0
+    except TimeoutExpired:
+        return False
 
 
 def _await_start(emitter: Process, reader: Process) -> None:
