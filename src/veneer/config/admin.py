@@ -8,6 +8,7 @@ from veneer.books.books import Books
 from veneer.books.memory import MemoryBooks
 from veneer.books.opening import open_books
 from veneer.config.auth import StoreAccess
+from veneer.config.blame import blame
 from veneer.config.cost import MEMORY
 from veneer.config.store_url import read_store_url
 from veneer.config.tables import Config
@@ -41,7 +42,5 @@ def _books(config: Config, ledger: Ledger) -> Books:
     if isinstance(ledger, MemoryLedger):
         return MemoryBooks(ledger)
     url = read_store_url(config.cost.ledger or MEMORY, "[cost] ledger")
-    try:
+    with blame("[cost] ledger:"):
         return open_books(url, timeout=TIMEOUT)
-    except ValueError as error:
-        raise ConfigurationError(f"[cost] ledger: {error}") from error

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from veneer.auth.verifier import Verifier
 from veneer.config.admin import build_admin
 from veneer.config.auth import build_verifier, open_access
+from veneer.config.blame import blame
 from veneer.config.catalog import build_catalog
 from veneer.config.compat import build_compat, build_embeddings, build_estimate
 from veneer.config.completions import build_completions
@@ -47,7 +48,6 @@ from veneer.layers.ratelimit import RateLimitMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.layers.routing import RoutingMiddleware
 from veneer.stack import Stack
-from veneer.wiring import ConfigurationError
 
 # The options of the layer that charges calls, None where nothing has a price.
 Costing = Mapping[str, Any] | None
@@ -214,11 +214,7 @@ def _layer(table: str, cls: Callable[..., ASGIApp], **options: Any) -> Middlewar
     """Return the record of a layer whose refusals begin with the table that they are about."""
 
     def make(app: ASGIApp) -> ASGIApp:
-        try:
+        with blame(f"[{table}]"):
             return cls(app, **options)
-        except ConfigurationError:
-            raise
-        except ValueError as error:
-            raise ConfigurationError(f"[{table}] {error}") from error
 
     return Middleware(make)

@@ -7,6 +7,7 @@ import msgspec
 
 from veneer.catalog.catalog import Catalog, stands_for_many
 from veneer.catalog.model import Model, Provider
+from veneer.config.blame import blame
 from veneer.config.catalog_tables import CatalogTable, ModelTable
 from veneer.config.router_tables import TargetTable, models_of
 from veneer.routing.target import own_name
@@ -24,11 +25,9 @@ def build_catalog(
     """
     if not (table.models or table.discover or table.default or has_keys):
         return None
-    try:
+    with blame("[[catalog.models]]"):
         models = [_model(model, targets) for model in table.models]
         catalog = Catalog(models)
-    except ValueError as error:
-        raise ConfigurationError(f"[[catalog.models]] {error}") from error
     if targets:
         _check_providers(models)
         if models and not table.discover:

@@ -8,6 +8,7 @@ import msgspec
 
 from veneer.budgets.policy import BudgetPolicy
 from veneer.budgets.webhook import ThresholdWebhook
+from veneer.config.blame import blame
 from veneer.config.cost_tables import BudgetTable, CostTable
 from veneer.config.prices import build_prices
 from veneer.config.secret import read_secret
@@ -102,18 +103,14 @@ def _webhook(table: CostTable, budgets: Sequence[BudgetTable]) -> ThresholdWebho
     secret = table.webhook_secret
     if secret is not None:
         secret = read_secret(secret, "[cost] webhook_secret")
-    try:
+    with blame("[cost] webhook:"):
         return ThresholdWebhook(url, secret)
-    except ValueError as error:
-        raise ConfigurationError(f"[cost] webhook: {error}") from error
 
 
 def _policy(number: int, table: BudgetTable) -> BudgetPolicy:
     options = msgspec.structs.asdict(table)
-    try:
+    with blame(f"[[budgets]] {_name(number, table)}:"):
         return BudgetPolicy(options.pop("limit"), **options)
-    except ValueError as error:
-        raise ConfigurationError(f"[[budgets]] {_name(number, table)}: {error}") from error
 
 
 def _check_partitions(budgets: Sequence[BudgetTable], policies: Sequence[BudgetPolicy]) -> None:
@@ -138,10 +135,8 @@ def _ledger(table: CostTable, *, several: bool) -> Ledger:
             "[cost] ledger: in memory, several workers would each count alone, and forget what was "
             "spent: give sqlite:///file.db, or postgresql://host/database."
         )
-    try:
+    with blame("[cost] ledger:"):
         return open_ledger(url)
-    except ValueError as error:
-        raise ConfigurationError(f"[cost] ledger: {error}") from error
 
 
 def _spool(table: CostTable) -> str | None:

@@ -1,5 +1,6 @@
 """The dialect as it is configured: from `[dialect]` to its record."""
 
+from veneer.config.blame import blame
 from veneer.config.dialect_tables import DialectTable
 from veneer.dialects import OPENAI, Dialect
 from veneer.dialects.auriko import auriko
@@ -22,7 +23,7 @@ def build_dialect(table: DialectTable) -> Dialect:
         return auriko(docs=table.error_docs, public_lists=table.public_lists)
     if table.name == "openai":
         return OPENAI
-    try:
+    with blame("[dialect]"):
         versions = VERSIONS if table.versions is None else table.versions
         return aurous(
             table.brand or BRAND,
@@ -30,5 +31,3 @@ def build_dialect(table: DialectTable) -> Dialect:
             versions=versions,
             team_versions=table.team_versions,
         )
-    except ValueError as error:
-        raise ConfigurationError(f"[dialect] {error}") from error

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from veneer.config.blame import blame
 from veneer.config.idempotency_tables import IdempotencyTable
 from veneer.config.store_url import read_store_url
 from veneer.dialects import Dialect
@@ -48,7 +49,5 @@ def _store(table: IdempotencyTable, *, several: bool) -> RecordingStore:
             "[idempotency] max_total: Redis bounds what it keeps by its own maxmemory: leave it "
             "out."
         )
-    try:
+    with blame("[idempotency] store:"):
         return open_recording_store(url, timeout=table.timeout, max_bytes=table.max_total)
-    except ValueError as error:
-        raise ConfigurationError(f"[idempotency] store: {error}") from error

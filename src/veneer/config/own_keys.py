@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from veneer.config.blame import blame
 from veneer.config.router_tables import OwnKeysTable, TargetTable
 from veneer.config.secret import read_secret
 from veneer.config.store_url import read_store_url
@@ -62,17 +63,13 @@ def open_store(table: OwnKeysTable, *, timeout: float = 2.0) -> ProviderKeyStore
             "[own_keys] store cannot be memory://, which every process has empty and to itself: "
             "give sqlite:///veneer.db, or a postgresql:// URL."
         )
-    try:
+    with blame("[own_keys] store:"):
         return open_provider_key_store(url, timeout=timeout)
-    except ValueError as error:
-        raise ConfigurationError(f"[own_keys] store: {error}") from error
 
 
 def read_seals(table: OwnKeysTable) -> Seals:
     """Return the seals under the secrets that `[own_keys] secret` names; raises as `open_store`."""
     references = [table.secret] if isinstance(table.secret, str) else table.secret
     secrets = [read_secret(reference, "[own_keys] secret") for reference in references]
-    try:
+    with blame("[own_keys] secret:"):
         return Seals([secret.encode() for secret in secrets])
-    except ValueError as error:
-        raise ConfigurationError(f"[own_keys] secret: {error}") from error

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import msgspec
 
+from veneer.config.blame import blame
 from veneer.config.prices_tables import PricesTable, PriceTable
 from veneer.prices.book import Entry, PriceBook
 from veneer.prices.credits import Credits
@@ -40,11 +41,9 @@ def build_prices(table: PricesTable) -> Pricing | None:
         return None
     worth = _credits(table)
     listed = _listed(table, worth)
-    try:
+    with blame("[[prices.models]]"):
         entries = [_entry(number, model, table, worth) for number, model in enumerate(table.models)]
         book = PriceBook(entries, version=table.version, otherwise=listed)
-    except ValueError as error:
-        raise ConfigurationError(f"[[prices.models]] {error}") from error
     return Pricing(book, worth if table.usd_per_credit is not None else None)
 
 
@@ -84,10 +83,8 @@ def _credits(table: PricesTable) -> Credits:
 def _listed(table: PricesTable, worth: Credits) -> PriceBook | None:
     if not table.list_prices:
         return None
-    try:
+    with blame("[prices] list_prices:"):
         found = from_genai(table.list_providers)
-    except ValueError as error:
-        raise ConfigurationError(f"[prices] list_prices: {error}") from error
     entries = [
         (name, None if price is None else worth.charged(price)) for name, price in found.entries
     ]

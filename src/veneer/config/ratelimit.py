@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from veneer.config.blame import blame
 from veneer.config.ratelimit_tables import PolicyTable, RateLimitTable
 from veneer.config.store_url import read_store_url
 from veneer.facts import Principal
@@ -95,10 +96,8 @@ def _limiter(table: RateLimitTable, *, several: bool) -> Limiter:
             "[ratelimit] store is memory://, where several workers each count alone: give "
             "shared:///path or redis://host, or leave it out."
         )
-    try:
+    with blame("[ratelimit] store:"):
         return open_limiter(url, timeout=table.timeout)
-    except ValueError as error:
-        raise ConfigurationError(f"[ratelimit] store: {error}") from error
 
 
 def _estimator(table: RateLimitTable) -> Estimator:

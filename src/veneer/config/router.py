@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 from starlette.types import ASGIApp
 
+from veneer.config.blame import blame
 from veneer.config.compat import build_compat
 from veneer.config.compat_tables import CompatTable
 from veneer.config.prices import build_book
@@ -63,7 +64,7 @@ def build_upstream(config: Config) -> Upstream | Router:
     router = config.router
     targets = [_target(table, number, config) for number, table in enumerate(config.targets, 1)]
     _tell_unpriced(router, targets)
-    try:
+    with blame("[[targets]]"):
         return Router(
             targets,
             preferences=preferences(router),
@@ -75,8 +76,6 @@ def build_upstream(config: Config) -> Upstream | Router:
             health_interval=router.health_interval,
             allow=config.operations.allow,
         )
-    except ValueError as error:
-        raise ConfigurationError(f"[[targets]] {error}") from error
 
 
 def preferences(table: RouterTable) -> Preferences:
@@ -101,7 +100,7 @@ def _target(table: TargetTable, number: int, config: Config) -> Target:
     where = f"[[targets]] number {number} ({table.name})"
     app = _compatible(_app(table, where, config), table.compat, where)
     capabilities = table.capabilities
-    try:
+    with blame(where):
         return Target(
             **{name: getattr(table, name) for name in _SHARED},
             app=app,
@@ -110,10 +109,6 @@ def _target(table: TargetTable, number: int, config: Config) -> Target:
             capabilities=None if capabilities is None else frozenset(capabilities),
             prices=_prices(table, where),
         )
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(f"{where} {error}") from error
 
 
 def _app(table: TargetTable, where: str, config: Config) -> ASGIApp:
@@ -132,31 +127,23 @@ def _app(table: TargetTable, where: str, config: Config) -> ASGIApp:
     make = server(table, where, config.operations.allow, passes_credentials=False)
     if table.url is not None:
         return make(table.url)
-    try:
+    with blame(where):
         return Fleet(
             table.urls or given[0],
             make=make,
             name=table.name,
             affinity=Affinity() if config.router.affinity else None,
         )
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(f"{where} {error}") from error
 
 
 def _compatible(app: ASGIApp, table: CompatTable, where: str) -> ASGIApp:
     """Return the app inside a layer of its own, where it needs more than all have."""
     if table == CompatTable():
         return app
-    try:
+    with blame(f"[targets.compat] of {where}"):
         return CompatMiddleware(app, **build_compat(table))
-    except ValueError as error:
-        raise ConfigurationError(f"[targets.compat] of {where} {error}") from error
 
 
 def _prices(table: TargetTable, where: str) -> PriceBook | None:
-    try:
+    with blame(f"[[targets.prices]] of {where}"):
         return build_book(table.prices) if table.prices else None
-    except ValueError as error:
-        raise ConfigurationError(f"[[targets.prices]] of {where} {error}") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from veneer.config.blame import blame
 from veneer.config.secret import read_secret
 from veneer.config.tables import Config
 from veneer.config.upstream_tables import TimeoutsTable, UpstreamTable
@@ -40,13 +41,11 @@ def server(
     """
     keys = _api_keys(table, where)
     own = table.transport == "h1"
-    try:
+    with blame(where):
         context = None if table.ca_file is None else client_context(table.ca_file)
-    except ValueError as error:
-        raise ConfigurationError(f"{where} {error}") from error
 
     def make(url: str, *, address: str | None = None) -> Upstream:
-        try:
+        with blame(where):
             return Upstream(
                 url,
                 api_key=keys,
@@ -61,8 +60,6 @@ def server(
                 client=None if own else _httpx_client(table, context),
                 close_client=True,
             )
-        except ValueError as error:
-            raise ConfigurationError(f"{where} {error}") from error
 
     return make
 
