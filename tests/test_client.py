@@ -737,3 +737,15 @@ async def test_a_body_that_is_not_kept_cannot_be_dropped() -> None:
     client = Client(Server([b"ab"]).receive)
     client.drop_body()
     assert await read_body(client.receive) == b"ab"
+
+
+async def test_a_call_that_is_hung_up_ends_though_its_client_is_there() -> None:
+    server = Server([b"body"])
+    client = Client(server.receive)
+    client.keep()
+    assert await client.body(10) == b"body"
+    asyncio.get_running_loop().call_soon(client.hang_up)
+    with pytest.raises(ClientDisconnectedError), client.while_connected():
+        await until_cancelled()
+    assert client.disconnected
+    client.close()

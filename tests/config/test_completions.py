@@ -23,7 +23,7 @@ ANSWER = (
 )
 KEY = (b"authorization", b"Bearer ann")
 OTHER = (b"authorization", b"Bearer eve")
-AUROUS = {"dialect": {"name": "aurous"}}
+AUROUS: dict[str, Any] = {"dialect": {"name": "aurous"}}
 STORED = "chat.completions.stored"
 
 
@@ -60,15 +60,16 @@ async def make(stack: Stack) -> str:
 
 
 async def test_aurous_keeps_them_and_others_where_they_are_asked_to() -> None:
-    for document in (AUROUS, {"completions": {"enabled": True}}):
+    asked: dict[str, Any] = {"completions": {"enabled": True}}
+    for document in (AUROUS, asked):
         stack = built(**document)
         async with stack.lifespan():
             name = await make(stack)
             assert name.startswith("cmp_")
             assert (await ask(stack, f"/chat/completions/{name}")).json()["status"] == "completed"
             assert (await ask(stack, f"/chat/completions/{name}", OTHER)).status == 404
-    for document in ({}, {**AUROUS, "completions": {"enabled": False}}):
-        stack = built(**document)
+    for other in ({}, {**AUROUS, "completions": {"enabled": False}}):
+        stack = built(**other)
         assert layer_of(stack) is None
         assert await make(stack) == "x"
         answer = await ask(stack, "/chat/completions/x")
@@ -105,7 +106,7 @@ async def test_to_cancel_needs_no_place_among_those_that_run() -> None:
     stack = built(model, **AUROUS, ratelimit={"policies": policies})
     exchange = json_request({"model": "m", "messages": [{}], "stream": True}, headers=[KEY])
     async with running(stack, exchange) as task:
-        await model.begun.wait()
+        await exchange.until(b"Hel")
         other = json_request({"model": "m", "messages": [{}]}, headers=[KEY])
         assert (await other.run(stack)).status == 429
         assert (await ask(stack, "/me")).status == 200

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veneer.wire.ids import ALPHABET, request_id, ulid
+from veneer.wire.ids import ALPHABET, completion_id, request_id, ulid
 
 TIMES = st.integers(0, 2**48 - 1)
 RANDOM = st.binary(min_size=16, max_size=16)
@@ -54,6 +54,11 @@ def test_another_number_of_random_bytes_is_refused() -> None:
 def test_a_request_id_is_the_ulid_of_now() -> None:
     made = request_id(clock=lambda: 1469918176.385, entropy=bytes)
     assert made == "req_01ARYZ6S410000000000000000"
+
+
+def test_the_id_of_a_completion_is_one_too() -> None:
+    made = completion_id(clock=lambda: 1469918176.385, entropy=bytes)
+    assert made == "cmp_01ARYZ6S410000000000000000"
 
 
 def test_request_ids_of_one_moment_differ_in_their_random_part() -> None:

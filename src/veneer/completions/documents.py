@@ -9,8 +9,11 @@ from veneer.wire import splice
 Node = dict[str, Any]
 Status = Literal["completed", "in_progress", "failed", "cancelled"]
 
-COMPLETED = b'"completed"'
+COMPLETED = b'"status":"completed"'
 CANCELLED = "cancelled"
+
+_READ = frozenset(["choices", "id", "status"])
+
 # What is left of a message whose text is not kept.
 UNTOLD = {"role": "assistant", "content": None}
 
@@ -59,9 +62,19 @@ class Head(msgspec.Struct, frozen=True):
         }
 
 
-def completed(body: bytes) -> bytes:
-    """Return the document of a plain answer; ValueError for what is no object."""
-    return splice.set_member(body, (), "status", COMPLETED)
+def completed(body: bytes, name: str) -> tuple[bytes, bytes] | None:
+    """Return a plain answer with another id, and its document; None for what is no completion."""
+    try:
+        found = splice.members(body, _READ)
+    except ValueError:
+        return None
+    if "choices" not in found or "id" not in found:
+        return None
+    start, end = found["id"]
+    answer = body[:start] + msgspec.json.encode(name) + body[end:]
+    if "status" in found:
+        return answer, splice.set_member(answer, (), "status", b'"completed"')
+    return answer, answer[: answer.rindex(b"}")] + b"," + COMPLETED + b"}"
 
 
 def bare(document: Node) -> Node:

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Literal
 
+import msgspec
+
 from veneer.client import Client
 from veneer.completions.documents import Head
 from veneer.completions.run import Run
@@ -58,20 +60,17 @@ class Register:
         return self._store.lifespan()
 
     async def enter(self, owner: Principal, client: Client, model: str) -> Run:
-        """Enter a call that is about to be made; it is left with `leave`."""
+        """Enter a call that is about to be made; `Run.close` takes it out."""
         head = Head(completion_id(), int(self._clock()), model)
+        document = head.running()
         key = _key("completion", owner, head.id)
-        lease = await self._claim(key, head)
+        lease = await self._claim(key, document)
         wanted = None if self._alone else partial(self._is_wanted, _key("cancel", owner, head.id))
-        run = self._runs[key] = Run(head, client, lease, self._ttl, wanted)
+        forget = partial(self._runs.pop, key, None)
+        run = self._runs[key] = Run(
+            head, document, client, lease, ttl=self._ttl, wanted=wanted, forget=forget
+        )
         return run
-
-    async def leave(self, owner: Principal, run: Run, document: bytes | None) -> None:
-        """Note that a call is over; see `Run.close`."""
-        try:
-            await run.close(document)
-        finally:
-            self._runs.pop(_key("completion", owner, run.head.id), None)
 
     async def find(self, owner: Principal, name: str) -> bytes | None:
         """Return the document of a completion, None where its owner has none of this id.
@@ -112,8 +111,8 @@ class Register:
             return "stuck"
         return document if b'"status":"cancelled"' in document else "over"
 
-    async def _claim(self, key: bytes, head: Head) -> Lease | None:
-        lease = Lease(self._store, key, head.running(), seconds=LEASE, lost=_let_go)
+    async def _claim(self, key: bytes, document: bytes) -> Lease | None:
+        lease = Lease(self._store, key, document, seconds=LEASE, lost=_let_go)
         try:
             outcome = await lease.claim()
         except StoreUnavailableError as error:
@@ -140,11 +139,8 @@ def _document(found: Done | InFlight | None) -> bytes | None:
 def _key(use: str, owner: Principal, name: str) -> bytes:
     """Return what stands for a completion among those of all owners; parts cannot be mistaken."""
     whose = ("key", owner.id) if owner.team is None else ("team", owner.team)
-    digest = hashlib.blake2b(digest_size=20, person=b"completions")
-    for part in (use, *whose, name):
-        text = part.encode("utf-8", "surrogatepass")
-        digest.update(len(text).to_bytes(8, "big") + text)
-    return digest.digest()
+    parts = msgspec.msgpack.encode((use, *whose, name.encode("utf-8", "surrogatepass")))
+    return hashlib.blake2b(parts, digest_size=20, person=b"completions").digest()
 
 
 def _let_go() -> None:

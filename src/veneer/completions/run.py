@@ -26,15 +26,24 @@ Wanted = Callable[[], Awaitable[bool]]
 class Run:
     """One call, asked for by `client`; `lease` is its claim in the store, None while that is away.
 
-    `document` is what is told of it now. `wanted` tells whether another process was asked to
-    cancel it, None where there is no other.
+    `document` is what is told of it now, and kept for `ttl` seconds when it is over. `wanted` tells
+    whether another process was asked to cancel it, None where there is no other. `forget` is called
+    when all is over.
     """
 
-    def __init__(
-        self, head: Head, client: Client, lease: Lease | None, ttl: float, wanted: Wanted | None
+    def __init__(  # noqa: PLR0913 - all of a run, said once
+        self,
+        head: Head,
+        document: bytes,
+        client: Client,
+        lease: Lease | None,
+        *,
+        ttl: float,
+        wanted: Wanted | None,
+        forget: Callable[[], object],
     ) -> None:
         self.head = head
-        self.document = head.running()
+        self.document = document
         self.cancelled = False
         # Whether its end is known, which cannot be changed any more.
         self.ended = False
@@ -42,6 +51,7 @@ class Run:
         self._lease = lease
         self._ttl = ttl
         self._wanted = wanted
+        self._forget = forget
         self._over = asyncio.Event()
         self._deadline = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
@@ -82,13 +92,14 @@ class Run:
         self._stop()
         ended, self.ended = self.ended, True
         try:
-            with anyio.move_on_after(PATIENCE, shield=True):
-                if document is not None:
+            if document is not None:
+                with anyio.move_on_after(PATIENCE, shield=True):
                     await self.keep(document)
-                elif not ended and self._lease is not None:
-                    await self._lease.give_up()
+            elif not ended and self._lease is not None:
+                await self._lease.give_up()
         finally:
             self._over.set()
+            self._forget()
 
     async def wait(self, seconds: float) -> bool:
         """Wait until it is over; False if that takes longer."""

@@ -10,7 +10,7 @@ from starlette.types import Message, Scope, Send
 
 from veneer import facts
 from veneer.call import Call
-from veneer.completions.documents import Node, bare, completed
+from veneer.completions.documents import Node, Status, bare, completed
 from veneer.completions.joining import Joining
 from veneer.completions.run import Run
 from veneer.dialects import Kind
@@ -19,7 +19,7 @@ from veneer.facts import Relayed
 from veneer.layers._last import last_event, used
 from veneer.layers._renamed import Renamed
 from veneer.prices.credits import Credits
-from veneer.wire import fields, splice
+from veneer.wire import fields
 
 # So many bytes of a stream wait until they are joined, all at once.
 FOLD = 64 * 1024
@@ -168,13 +168,10 @@ class Kept:
 
     def _read(self, body: bytes) -> tuple[bytes, bytes | None]:
         """Return a plain answer under its id, and its document, None for what is no completion."""
-        try:
-            if "choices" not in splice.members(body, ("id", "choices")):
-                return body, None
-            body = splice.set_member(body, (), "id", msgspec.json.encode(self._run.head.id))
-            document = completed(body)
-        except ValueError:
+        read = completed(body, self._run.head.id)
+        if read is None:
             return body, None
+        body, document = read
         if not self._terms.content or len(body) > self._terms.limit:
             document = msgspec.json.encode(bare(msgspec.json.decode(document)))
         return body, document
@@ -206,7 +203,7 @@ class Kept:
         whole = joining is not None and (joining.done or joining.finished)
         if error is None and not (whole if relayed is None else relayed.complete):
             error = self._told(INTERRUPTED)
-        status = "completed" if error is None else "failed"
+        status: Status = "completed" if error is None else "failed"
         return self._encoded(self._run.head.ended(joined, status, error))
 
     def _fold(self) -> None:

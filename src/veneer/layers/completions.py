@@ -141,7 +141,7 @@ class CompletionsMiddleware(Layer):
                 raise
         finally:
             left = left or client.disconnected
-            await self._register.leave(owner, run, kept.result(left=left))
+            await run.close(kept.result(left=left))
         if run.cancelled:
             await kept.end()
 
