@@ -14,7 +14,8 @@ from tests.lint import Lint
 from veneer import facts
 from veneer.client import Client, ClientDisconnectedError
 from veneer.errors import BrokenResponseError
-from veneer.facts import Relayed, Route, Unreached, Usage
+from veneer.facts import Relayed, Route, Tried, Unreached, Usage
+from veneer.layers._fan_out import Part, leave_facts
 from veneer.layers.relay import RelayMiddleware
 
 Headers = list[tuple[bytes, bytes]]
@@ -296,3 +297,25 @@ async def test_a_part_may_ask_whether_its_client_is_there() -> None:
     exchange = await asked("a", "b").run(Lint(fanned(app)))
     assert exchange.status == 200
     assert seen == []
+
+
+def parts(*routes: Route) -> list[Part]:
+    return [Part({Route: route}) for route in routes]
+
+
+def test_a_batch_of_which_the_operator_pays_a_part_is_not_its_callers_own() -> None:
+    own = Route(target="a", status=200, own_key=True, tried=(Tried(target="x", why="timeout"),))
+    ours = Route(target="b", status=200, tried=(Tried(target="a", why="status", status=429),))
+    known: dict[type, Any] = {}
+    leave_facts(known, parts(own, own, ours))
+    route = known[Route]
+    assert (route.target, route.own_key) == ("b", False)
+    assert [tried.target for tried in route.tried] == ["x", "x", "a"]
+
+    leave_facts(known, parts(own, own))
+    assert known[Route].own_key
+
+    # The part that failed comes first, and is what is told of.
+    failed = Route(target="a", status=429, own_key=True)
+    leave_facts(known, parts(failed, ours))
+    assert (known[Route].target, known[Route].status) == ("a", 429)

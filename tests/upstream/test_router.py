@@ -636,6 +636,8 @@ async def test_a_client_that_leaves_ends_the_try_and_nobody_else_is_asked(deed: 
     assert a.running == 0
     assert b.bodies == []
     assert router._roster.standing("a").outstanding == 0
+    # Who was asked is paid its price.
+    assert fact(exchange, Route).target == "a"
 
 
 @pytest.mark.parametrize(("before", "unreached"), [(refuses, True), (answers(ERROR, 500), False)])

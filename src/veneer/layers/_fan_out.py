@@ -143,10 +143,18 @@ class FanOut:
 
 
 def leave_facts(known: MutableMapping[type, Any], asked: Iterable[Part]) -> None:
-    """Say of the whole call where its parts went, the first of them if they went anywhere."""
+    """Say of the whole call where its parts went, the first of them if they went anywhere.
+
+    Where some were made with the caller's own key and some were not, it is one of the latter: what
+    the operator pays for is not free. The tries that failed are those of all parts.
+    """
     routes = [part.known[Route] for part in asked if Route in part.known]
     if routes:
-        known[Route] = routes[0]
+        first = routes[0]
+        if first.own_key and first.status == HTTPStatus.OK:
+            first = next((route for route in routes if not route.own_key), first)
+        tried = tuple(each for route in routes for each in route.tried)
+        known[Route] = msgspec.structs.replace(first, tried=tried) if tried else first
     elif all(Unreached in part.known for part in asked):
         known[Unreached] = UNREACHED
 

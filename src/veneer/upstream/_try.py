@@ -75,12 +75,9 @@ class Try:
         self._patience = asyncio.timeout(None)
         self._began = 0.0
         self._first = 0.0
+        streams = work.stream if work.is_text else None
         self.attempt = Attempt(
-            work.send,
-            self._begin,
-            last=last,
-            answered=self._answered,
-            streams=work.stream if work.is_text else None,
+            work.send, self._begin, last=last, answered=self._answered, streams=streams
         )
 
     async def run(self, scope: Scope, seconds: float) -> Failure | None:
@@ -98,12 +95,11 @@ class Try:
         finally:
             known.pop(UpstreamKey, None)
             if not self.attempt.began:
-                # Where nobody waits any more, this was the last of the tries.
-                unsent = failure is None and Unreached in known
+                unsent = Unreached in known
                 known.clear()
                 known.update(before)
-                if unsent and not any(each.reached for each in self._before):
-                    known[Unreached] = Unreached()
+                if failure is None:
+                    self._left(unsent=unsent)
         return failure
 
     async def _ask(self, scope: Scope, seconds: float) -> Failure | None:
@@ -150,7 +146,7 @@ class Try:
         )
 
     def route(self, status: int) -> Route:
-        """Return where the call went with this try, whose answer has this status."""
+        """Return where the call went with this try, whose answer has this status, 0 for none."""
         own, step = self._said, self._step
         return Route(
             target=step.offer.target,
@@ -163,6 +159,13 @@ class Try:
             own_key=step.own_key,
             tried=tuple(self._before),
         )
+
+    def _left(self, *, unsent: bool) -> None:
+        """Say of the last of the tries where nobody waits for an answer who may have used what."""
+        if not unsent and self._work.client.disconnected:
+            self._known[Route] = self.route(0)
+        elif unsent and not any(each.reached for each in self._before):
+            self._known[Unreached] = Unreached()
 
     def _answered(self) -> Route | None:
         self._said = self._known.get(Route)
