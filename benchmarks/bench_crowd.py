@@ -1,10 +1,11 @@
 """What it takes to hold 100 to 10,000 streams at once through the full stack, in one worker or two.
 
 Chat completions stream at once through `veneer serve` with everything on, evenly spaced events,
-5,000 a second over all of them; 64 are begun at a time, and every stream must come to its proper end with none missing. All
-workers have one core, upstream and client share the other. CPU time is user and system time of all
-processes of the proxy for an event; the time to open is that until all streams have begun. Then the
-same workers take small completions, as in the comparison with other gateways, 32 at a time.
+5,000 a second over all of them; 64 are begun at a time, and every stream must come to its proper
+end with no event missing. All workers have one core, upstream and client share the other. CPU time
+is user and system time of all processes of the proxy for an event; the time to open is that until
+all streams have begun. Then the same workers take small completions, as in the comparison with
+other gateways, 32 at a time.
 
 A proxy has two sockets for each stream: where a process may have fewer open files than that takes,
 there are fewer streams, as the table says.

@@ -6,7 +6,8 @@ what each KB and each policy adds must not rise. The parts that remember make ca
 remember much: the store of keys is asked for keys that it has not been asked for, limits in memory
 take from partitions, the ledger in an SQLite file holds and settles, and the store of recordings in
 an SQLite file claims, commits and replays. There is no more work for a call where more is
-remembered, so it must not take twice as long. `--rows_at_most 10000000` fills the ledger with ten million.
+remembered, so it must not take twice as long. `bench_growth.py --rows_at_most 10000000` fills the
+ledger with ten million rows.
 """
 
 import asyncio
@@ -15,9 +16,8 @@ import secrets
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from functools import partial
-from itertools import count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -35,6 +35,8 @@ from veneer.config import Config
 from veneer.config.ratelimit_tables import PolicyTable
 from veneer.idempotency.sqlite import SqliteRecordingStore
 from veneer.idempotency.store import Claim, Done, Recording
+from veneer.keys.peppers import Peppers
+from veneer.keys.store import KeyStore
 from veneer.ledger.sqlite import SqliteLedger
 from veneer.limiters.memory import MemoryLimiter
 from veneer.quotas.limiter import Limiter
@@ -123,18 +125,21 @@ def policies(loop: asyncio.Runner, held: ExitStack) -> Iterator[tuple[str, Case]
 def keys(loop: asyncio.Runner, held: ExitStack) -> Iterator[tuple[str, Case]]:
     """Yield first looks for keys in fuller and fuller stores."""
     for number in KEYS:
+        known = min(number, CALLS)
         stores = held.enter_context(full.in_files())
-        configured = full.configured("http://127.0.0.1:1", stores, tokens=min(number, CALLS))
+        configured = full.configured("http://127.0.0.1:1", stores, tokens=known)
         given = held.enter_context(configured)
         fill_keys(Path(stores.keys.removeprefix("sqlite:///")), number)
         store = open_key_store(stores.keys)
         held.callback(lambda store=store: loop.run(store.aclose()))
 
-        async def look(store=store, peppers=given.peppers, known=min(number, CALLS)) -> None:
+        async def look(
+            store: KeyStore = store, peppers: Peppers = given.peppers, known: int = known
+        ) -> None:
             verifier = StoredKeys(store, peppers)
             for index in range(CALLS):
                 if isinstance(await verifier.verify(full.token(index % known)), Denial):
-                    raise RuntimeError("a key is not known")
+                    raise RuntimeError("a key is not known")  # noqa: TRY004 - no error of types
                 if index % known == known - 1:
                     verifier = StoredKeys(store, peppers)
 
@@ -159,7 +164,7 @@ def copied(
     names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
     values = [changed.get(name, f"one.{name}") for name in names]
     connection.execute(
-        f"WITH RECURSIVE n(i) AS (SELECT 1 WHERE ? > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "
+        f"WITH RECURSIVE n(i) AS (SELECT 1 WHERE ? > 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "  # noqa: S608 - names of ours
         f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} "
         f"FROM n, (SELECT * FROM {table} LIMIT 1) AS one",
         (number, number),
@@ -202,8 +207,7 @@ def rows(loop: asyncio.Runner, held: ExitStack, most: int) -> Iterator[tuple[str
             }
             copied(connection, "entries", changed, number)
         ledger = SqliteLedger(file)
-        living = held.enter_context(entered(loop, ledger.lifespan()))
-        del living
+        held.enter_context(entered(loop, ledger.lifespan()))
 
         async def at_once(ledger: SqliteLedger = ledger) -> None:
             await asyncio.gather(*(ledger_calls(ledger, 100) for _ in range(32)))
@@ -226,10 +230,10 @@ def recordings(loop: asyncio.Runner, held: ExitStack) -> Iterator[tuple[str, Cas
             key = secrets.token_bytes(32)
             claim = await store.claim(key, b"f" * 32, 30.0)
             if not isinstance(claim, Claim):
-                raise RuntimeError("a new key is taken")
+                raise RuntimeError("a new key is taken")  # noqa: TRY004 - no error of types
             await store.commit(key, claim.token, recording, 86400.0)
             if not isinstance(await store.look(key), Done):
-                raise RuntimeError("a recording is lost")
+                raise RuntimeError("a recording is lost")  # noqa: TRY004 - no error of types
 
     for number in RECORDINGS:
         folder = held.enter_context(TemporaryDirectory(prefix="veneer-benchmark-"))
@@ -254,7 +258,7 @@ def recordings(loop: asyncio.Runner, held: ExitStack) -> Iterator[tuple[str, Cas
 
 
 @contextmanager
-def entered(loop: asyncio.Runner, context) -> Iterator[None]:
+def entered(loop: asyncio.Runner, context: AbstractAsyncContextManager[None]) -> Iterator[None]:
     """Hold a context open in a loop that runs now and then."""
     stack = AsyncExitStack()
     loop.run(stack.enter_async_context(context))

@@ -42,7 +42,7 @@ LABELS = {
 }
 
 
-def best(
+def best(  # noqa: PLR0913, PLR0917 - whom to call how often, and what for
     loop: asyncio.Runner, app: ASGIApp, scope: Scope, body: bytes, times: int, status: int = 200
 ) -> tuple[float, float]:
     """Return the least of several tries, in microseconds a call: of all threads, of the loop."""

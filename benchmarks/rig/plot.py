@@ -115,7 +115,7 @@ class _Axis:
         return [10.0**power for power in range(self._low, self._high + 1)]
 
 
-def _text(
+def _text(  # noqa: PLR0913 - what a text has in SVG
     x: float, y: float, text: str, *, anchor: str = "start", kind: str = "", weight: str = "400"
 ) -> str:
     return (

@@ -128,7 +128,7 @@ def until_listening(process: Process, port: int, *, every: float = 0.02) -> None
     raise RuntimeError(f"{process.args!r} does not listen on its port")
 
 
-def ask(
+def ask(  # noqa: PLR0913 - what a request has
     url: str,
     body: bytes | None = None,
     *,

@@ -79,7 +79,7 @@ def section(result: Result, machine: Mapping[str, str]) -> str:
     lines = [f"## {result.question}\n", f"{result.how}\n"]
     if result.samples:
         for part in result.tables or [Table("", list(result.samples), result.columns)]:
-            lines += [f"### {part.title}\n"] if part.title else []
+            lines += [f"### {part.title[:1].upper()}{part.title[1:]}\n"] if part.title else []
             lines.append(figures(result, part))
         lines += [f"![{plot.title}](results/{plot.file}.svg)\n" for plot in result.plots]
         lines += disturbance(result)
@@ -100,7 +100,7 @@ def figures(result: Result, part: Table) -> str:
         headers.append(column.title)
         if column.ratio_to is not None:
             reference = result.labels.get(column.ratio_to, column.ratio_to)
-            headers.append(f"of {reference.partition(' as ')[0].partition(',')[0]}")
+            headers.append(f"of {reference.partition(' as ')[0].partition(', ')[0]}")
     rows = [
         [result.labels.get(case, case), *cells(result, case, part.columns)]
         for case in part.cases

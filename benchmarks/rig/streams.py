@@ -80,7 +80,7 @@ def emitting(load: Load, cpus: set[int] | None) -> Iterator[tuple[str, Process]]
         yield f"http://127.0.0.1:{port}", process
 
 
-def stream_through(
+def stream_through(  # noqa: PLR0913, PLR0917 - both sides, and what is between them
     origin: str,
     proxy: Process | None,
     emitter: Process,
