@@ -9,8 +9,7 @@ from veneer.books.memory import MemoryBooks
 from veneer.books.opening import open_books
 from veneer.config.auth import StoreAccess
 from veneer.config.blame import blame
-from veneer.config.cost import MEMORY
-from veneer.config.store_url import read_store_url
+from veneer.config.store_url import MEMORY, read_store_url
 from veneer.config.tables import Config
 from veneer.keys.issuer import Issuer
 from veneer.ledger.ledger import Ledger

@@ -21,8 +21,9 @@ from veneer.config.auth_tables import (
     KeyTable,
     PepperTable,
 )
+from veneer.config.blame import blame
 from veneer.config.secret import read_secret
-from veneer.config.store_url import read_store_url
+from veneer.config.store_url import read_lasting_url
 from veneer.facts import Principal
 from veneer.keys.fields import FieldError, check_budgets, check_limits, check_tags
 from veneer.keys.peppers import Peppers
@@ -30,7 +31,6 @@ from veneer.keys.store import KeyStore
 from veneer.stores import open_key_store
 from veneer.wiring import ConfigurationError
 
-MEMORY = "memory://"
 DEFAULT_PEPPERS = [PepperTable(id="1", secret=DEFAULT_PEPPER)]
 
 
@@ -81,20 +81,9 @@ def open_store(table: AuthTable, *, timeout: float = 2.0) -> KeyStore:
 
     Raises `ConfigurationError`, with no part of a URL that was read from elsewhere.
     """
-    if table.store is None:
-        raise ConfigurationError(
-            "[auth] store is not set: give the URL of a store of keys, such as sqlite:///veneer.db."
-        )
-    url = read_store_url(table.store, "[auth] store")
-    if url == MEMORY:
-        raise ConfigurationError(
-            "[auth] store cannot be memory://, which every process has empty and to itself: give "
-            "sqlite:///veneer.db, or a postgresql:// URL."
-        )
-    try:
+    url = read_lasting_url(table.store, "[auth] store")
+    with blame("[auth] store:"):
         return open_key_store(url, timeout=timeout)
-    except ValueError as error:
-        raise ConfigurationError(f"[auth] store: {error}") from error
 
 
 def read_peppers(table: AuthTable) -> Peppers:
@@ -107,10 +96,8 @@ def read_peppers(table: AuthTable) -> Peppers:
                 f"[[auth.peppers]] has the id {pepper.id!r} twice: give each its own."
             )
         secrets[pepper.id] = _read_pepper(pepper).encode()
-    try:
+    with blame("[[auth.peppers]]"):
         return Peppers(secrets, current=table.current_pepper or tables[-1].id)
-    except ValueError as error:
-        raise ConfigurationError(f"[[auth.peppers]] {error}") from error
 
 
 class _OwnKeys:
@@ -135,10 +122,8 @@ class _OwnKeys:
 
 
 def _stored_keys(table: AuthTable, access: StoreAccess) -> Verifier:
-    try:
+    with blame("[auth]"):
         keys = StoredKeys(access.store, access.peppers, prefix=table.prefix, grace=table.grace)
-    except ValueError as error:
-        raise ConfigurationError(f"[auth] {error}") from error
     return _OwnKeys(keys, access.store)
 
 
@@ -154,10 +139,8 @@ def _read_pepper(pepper: PepperTable) -> str:
 
 def _static_keys(tables: list[KeyTable]) -> StaticKeys:
     pairs = [(_digest(table), _principal(table)) for table in tables]
-    try:
+    with blame("[[auth.keys]]"):
         return StaticKeys(pairs)
-    except ValueError as error:
-        raise ConfigurationError(f"[[auth.keys]] {error}") from error
 
 
 def _digest(table: KeyTable) -> str:
@@ -194,7 +177,7 @@ def _principal(table: KeyTable) -> Principal:
 def _tokens(table: JwtTable) -> JwtVerifier:
     if table.issuer is None or table.audience is None or table.jwks_url is None:
         raise ConfigurationError("[auth.jwt] needs all of issuer, audience and jwks_url.")
-    try:
+    with blame("[auth.jwt]"):
         return JwtVerifier(
             Jwks(table.jwks_url),
             issuer=table.issuer,
@@ -204,10 +187,6 @@ def _tokens(table: JwtTable) -> JwtVerifier:
             types=table.types,
             leeway=table.leeway,
         )
-    except ConfigurationError:
-        raise
-    except ValueError as error:
-        raise ConfigurationError(f"[auth.jwt] {error}") from error
 
 
 def _claims(table: ClaimsTable) -> Claims:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from veneer.config.blame import blame
 from veneer.config.completions_tables import CompletionsTable
 from veneer.config.operations import named
-from veneer.config.store_url import read_store_url
+from veneer.config.store_url import MEMORY, read_store_url
 from veneer.config.tables import Config
 from veneer.dialects import Dialect
 from veneer.idempotency.opening import open_recording_store
@@ -13,8 +14,6 @@ from veneer.idempotency.store import RecordingStore
 from veneer.layers.completions import DEFAULT_MAX_BYTES, STORED
 from veneer.store_urls import REDIS
 from veneer.wiring import ConfigurationError
-
-MEMORY = "memory://"
 
 
 def build_completions(
@@ -75,7 +74,5 @@ def _store(table: CompletionsTable, *, several: bool) -> RecordingStore:
             "out."
         )
     in_memory = DEFAULT_MAX_BYTES if url == MEMORY else None
-    try:
+    with blame("[completions] store:"):
         return open_recording_store(url, max_bytes=table.max_total or in_memory)
-    except ValueError as error:
-        raise ConfigurationError(f"[completions] store: {error}") from error

@@ -12,15 +12,13 @@ from veneer.config.blame import blame
 from veneer.config.cost_tables import BudgetTable, CostTable
 from veneer.config.prices import build_prices
 from veneer.config.secret import read_secret
-from veneer.config.store_url import read_store_url
+from veneer.config.store_url import MEMORY, read_store_url
 from veneer.config.tables import Config
 from veneer.facts import Principal
 from veneer.ledger.ledger import Ledger
 from veneer.ledger.opening import open_ledger
 from veneer.store_urls import sqlite_file
 from veneer.wiring import ConfigurationError
-
-MEMORY = "memory://"
 
 
 def build_cost(config: Config, *, has_keys: bool) -> dict[str, Any] | None:

@@ -6,14 +6,12 @@ import msgspec
 
 from veneer.config.blame import blame
 from veneer.config.idempotency_tables import IdempotencyTable
-from veneer.config.store_url import read_store_url
+from veneer.config.store_url import MEMORY, read_store_url
 from veneer.dialects import Dialect
 from veneer.idempotency.opening import open_recording_store
 from veneer.idempotency.store import RecordingStore
 from veneer.store_urls import REDIS
 from veneer.wiring import ConfigurationError
-
-MEMORY = "memory://"
 
 
 def build_idempotency(

@@ -6,15 +6,13 @@ from typing import Any
 from veneer.config.blame import blame
 from veneer.config.router_tables import OwnKeysTable, TargetTable
 from veneer.config.secret import read_secret
-from veneer.config.store_url import read_store_url
+from veneer.config.store_url import read_lasting_url
 from veneer.provider_keys.keeper import ProviderKeyKeeper
 from veneer.provider_keys.remembered import RememberedProviderKeys
 from veneer.provider_keys.seals import Seals
 from veneer.provider_keys.store import ProviderKeyStore
 from veneer.stores import open_provider_key_store
 from veneer.wiring import ConfigurationError
-
-MEMORY = "memory://"
 
 
 def build_own_keys(
@@ -53,16 +51,7 @@ def open_store(table: OwnKeysTable, *, timeout: float = 2.0) -> ProviderKeyStore
 
     Raises `ConfigurationError`, with no part of a URL that was read from elsewhere.
     """
-    if table.store is None:
-        raise ConfigurationError(
-            "[own_keys] store is not set: give the URL of a store, such as sqlite:///veneer.db."
-        )
-    url = read_store_url(table.store, "[own_keys] store")
-    if url == MEMORY:
-        raise ConfigurationError(
-            "[own_keys] store cannot be memory://, which every process has empty and to itself: "
-            "give sqlite:///veneer.db, or a postgresql:// URL."
-        )
+    url = read_lasting_url(table.store, "[own_keys] store")
     with blame("[own_keys] store:"):
         return open_provider_key_store(url, timeout=timeout)
 

@@ -7,7 +7,7 @@ import msgspec
 
 from veneer.config.blame import blame
 from veneer.config.ratelimit_tables import PolicyTable, RateLimitTable
-from veneer.config.store_url import read_store_url
+from veneer.config.store_url import MEMORY, read_store_url
 from veneer.facts import Principal
 from veneer.limiters.opening import open_limiter
 from veneer.quotas.estimate import Estimator, bound, openai_formula
@@ -15,8 +15,6 @@ from veneer.quotas.limiter import Limiter
 from veneer.quotas.policy import QuotaPolicy
 from veneer.quotas.quota import REQUESTS
 from veneer.wiring import ConfigurationError
-
-MEMORY = "memory://"
 
 
 def build_rate_limits(

@@ -22,7 +22,8 @@ Names = Annotated[list[Name], Meta(min_length=1)]
 class TargetTable(UpstreamTable, frozen=True, kw_only=True):
     """One of several model servers behind the stack (`Router`), in place of `[upstream]`.
 
-    It has the options of `[upstream]`, and those below.
+    It takes what `[upstream]` takes, and more. What `[[targets.prices]]` say is paid for it, which
+    counts when one is chosen; what callers are charged is in `[prices]`.
     """
 
     name: Annotated[Name, Meta(description="What logs, receipts and clients call it.")]
@@ -47,9 +48,9 @@ class TargetTable(UpstreamTable, frozen=True, kw_only=True):
     models: Annotated[
         Name | Names | Annotated[dict[Name, Name], Meta(min_length=1)],
         Meta(
-            description='Its models by their names in `[catalog]`, or patterns of them: `"llama-*"`'
-            ', `["a", "b"]`, or each with its own name there, `{"gpt-4o" = "azure-gpt4o"}`, `"*"` '
-            "for the same."
+            description="Its models, by their names in `[catalog]` or patterns of these: "
+            '`"llama-*"`, `["a", "b"]`, or each with the name that it has there, `{"gpt-4o" = '
+            '"azure-gpt4o"}`, where `"*"` is the same name.'
         ),
     ] = "*"
     weight: Annotated[float, Meta(ge=0, description="Its share where several do equally well.")] = (

@@ -7,6 +7,7 @@ from veneer.config.secret import anchored, is_reference, read_secret
 from veneer.wiring import ConfigurationError
 
 SQLITE = "sqlite:///"
+MEMORY = "memory://"
 
 
 def anchored_store(place: str, folder: Path) -> str:
@@ -33,6 +34,24 @@ def read_store_url(place: str, option: str) -> str:
             "and name that as env:NAME or file:PATH."
         )
     return place
+
+
+def read_lasting_url(place: str | None, option: str) -> str:
+    """Return the URL of a store that outlives the process; raises as `read_store_url` does.
+
+    So it does where none is given, or one in memory.
+    """
+    if place is None:
+        raise ConfigurationError(
+            f"{option} is not set: give the URL of a store, such as sqlite:///veneer.db."
+        )
+    url = read_store_url(place, option)
+    if url == MEMORY:
+        raise ConfigurationError(
+            f"{option} cannot be memory://, which every process has empty and to itself: give "
+            "sqlite:///veneer.db, or a postgresql:// URL."
+        )
+    return url
 
 
 def _holds_password(url: str) -> bool:
