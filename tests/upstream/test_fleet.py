@@ -14,8 +14,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.asgi import Exchange, http_scope, json_request, running
+from tests.limiters import virtual
 from tests.limiters.scripted import Clock
 from tests.upstream.servers import Peer, Server, eventually, serving
+from tests.upstream.targets import Scripted, answers, hangs
 from veneer import facts
 from veneer.client import client_of
 from veneer.facts import Route, Unreached
@@ -24,12 +26,15 @@ from veneer.layers.compat import CompatMiddleware
 from veneer.layers.relay import RelayMiddleware
 from veneer.lifetime import lifespan
 from veneer.routing.affinity import Affinity
+from veneer.routing.preferences import Preferences
+from veneer.routing.target import Target
 from veneer.upstream._discovery import Discovery
 from veneer.upstream._dns import Place, by_name
 from veneer.upstream._replicas import FEW
 from veneer.upstream.fleet import Fleet
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.proxy import Upstream
+from veneer.upstream.router import Router
 from veneer.upstream.transport import Timeouts
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
@@ -739,3 +744,34 @@ async def test_a_call_that_is_cancelled_while_connecting_frees_its_place() -> No
         await asyncio.wait(tasks)
         assert fleet.outstanding == 0
         await fleet.aclose()
+
+
+# Replicas that take calls and never answer, behind a router.
+
+
+async def shared(*wanted: Preferences) -> list[int]:
+    """Return the statuses of calls to a fleet of two, the first of which never answers."""
+    apps = {"http://a/v1": Scripted(hangs), "http://b/v1": Scripted(answers())}
+    fleet = Fleet(list(apps), make=apps.__getitem__, clock=Clock())
+    router = Router([Target(name="f", app=fleet)], whole_timeout=5.0, affinity=False)
+    found = []
+    for each in wanted:
+        exchange = json_request(BODY)
+        facts.open_in(exchange.scope)[Preferences] = each
+        await exchange.run(router)
+        found.append(exchange.status)
+    return found
+
+
+def test_a_replica_that_is_silent_for_as_long_as_a_router_waits_rests() -> None:
+    async def main() -> None:
+        assert await shared(*[Preferences()] * 6) == [504, *[200] * 5]
+
+    virtual.run(main())
+
+
+def test_whoever_waits_less_long_makes_nobody_rest() -> None:
+    async def main() -> None:
+        assert await shared(*[Preferences(timeout_ms=100)] * 6) == [504, 200] * 3
+
+    virtual.run(main())

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 from starlette.types import Message, Send
 
+from veneer.client import Client
 from veneer.facts import Route, Unreached, Usage
+from veneer.upstream.impatient import Impatient
 
 
 class Asking:
@@ -59,10 +61,13 @@ class Asking:
 
     @property
     def failed(self) -> bool:
-        """Whether an error had to be sent in place of an answer, by no fault of the client."""
+        """Whether an error, or nothing, came in place of an answer, by no fault of the client."""
         status = self.status
-        failure = status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return failure and not self.answered
+        if status is None:
+            client = self._known.get(Client)
+            left = client is not None and client.disconnected
+            return not left and Impatient not in self._known
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR and not self.answered
 
     @property
     def succeeded(self) -> bool:

@@ -20,6 +20,7 @@ from veneer.upstream._attempt import Attempt, GivenUpError
 from veneer.upstream._bodies import Bodies
 from veneer.upstream._outcome import LIMITED, REFUSALS, Failure, Why
 from veneer.upstream._roster import Roster, member_of
+from veneer.upstream.impatient import Impatient
 from veneer.upstream.own_key import UpstreamKey
 
 FIRST_ERROR = HTTPStatus.BAD_REQUEST
@@ -106,6 +107,8 @@ class Try:
         work, step, attempt = self._work, self._step, self.attempt
         if step.own_key and work.own_keys is not None:
             self._known[UpstreamKey] = UpstreamKey(work.own_keys.keys[step.offer.target])
+        if not self._blamed:
+            self._known[Impatient] = Impatient()
         self._began = self._clock()
         why: Why = "broken"
         try:
@@ -209,16 +212,14 @@ class Try:
 
     def _remember(self, cached: int | None = None) -> None:
         """Note who has the beginning of this call, of which so many tokens were cached."""
-        affinity = self._roster.affinity
-        if affinity is not None:
+        if (affinity := self._roster.affinity) is not None:
             affinity.note(self._work.prefix, member_of(self._step.offer), cached)
 
     def _failure(self, why: Why) -> Failure:
         unreached = Unreached in self._known
         failure = self.attempt.failure("unreachable" if unreached else why, reached=not unreached)
-        said = self._said
-        if said is not None:
-            return msgspec.structs.replace(failure, status=said.status)
+        if self._said is not None:
+            return msgspec.structs.replace(failure, status=self._said.status)
         if unreached:
             return msgspec.structs.replace(failure, why="unreachable", status=None)
         if failure.status == HTTPStatus.GATEWAY_TIMEOUT:
@@ -243,7 +244,6 @@ class Try:
         self._observe(failed=True)
 
     def _observe(self, *, failed: bool) -> None:
-        if not self._step.offer.name:
-            return
-        observations = self._roster.observations
-        (observations.failed if failed else observations.succeeded)(self._step.offer)
+        seen, offer = self._roster.observations, self._step.offer
+        if offer.name:
+            (seen.failed if failed else seen.succeeded)(offer)
