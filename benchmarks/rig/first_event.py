@@ -18,9 +18,8 @@ def times(origin: str, call: Call, cpus: set[int] | None, *, calls: int) -> list
 
     Raises RuntimeError where none comes.
     """
-    where = urlsplit(origin + call.path)
-    how = Call(where.path, call.model, call.headers)
-    request = how.request(how.body(stream=True, max_tokens=1))
+    where = urlsplit(origin)
+    request = call.request(call.body(stream=True, max_tokens=1))
     found = []
     with on(cpus), socket.create_connection((where.hostname, where.port), STALLED) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -86,7 +87,7 @@ def _told(process: Process) -> str:
         raise ValueError("the output is not piped")
     for line in process.stdout:
         if line.startswith(b"http://"):
-            return line.decode().strip()
+            return f"http://{urlsplit(line.decode().strip()).netloc}"
     raise RuntimeError(f"{process.args!r} does not say where it listens")
 
 
@@ -148,7 +149,7 @@ api_base = "{origin}/v1/"
 api_key_location = "none"
 """
     )
-    call = Call(path=PATH.removeprefix("/v1"), model=f"tensorzero::model_name::{MODEL}", headers={})
+    call = Call(path=f"/openai{PATH}", model=f"tensorzero::model_name::{MODEL}", headers={})
     return Launch([path, HOME / "rig" / "tensorzero_gateway.py", config], None, call)
 
 
