@@ -1,6 +1,6 @@
 """Building: from `Config` to the stack that it describes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -125,7 +125,7 @@ def layers(
         found.append(_layer("admin", AdminMiddleware, api=admin(cost), path=path))
     return [
         *found,
-        *_counting(config, dialect, cost, has_keys=verifier is not None),
+        *_calls(config, dialect, cost, has_keys=verifier is not None),
         _layer(
             "relay",
             RelayMiddleware,
@@ -137,47 +137,25 @@ def layers(
     ]
 
 
-def _counting(
+def _calls(
     config: Config, dialect: Dialect, cost: Costing, *, has_keys: bool
 ) -> Iterator[Middleware]:
-    """Yield the layers that count, and the gate: a request that it refuses has cost a request.
-
-    Above it stands what answers by itself; below it, what is replayed costs no tokens, no slot and
-    no money.
-    """
+    """Yield the layers that count and answer, from what a request costs to what a call does."""
     several = config.serve.workers > 1
-    allow, max_body = config.operations.allow, config.operations.max_body
     above, below = build_rate_limits(
         config.ratelimit, trusted_proxies=config.auth.trusted_proxies, several=several
     )
     keys = build_idempotency(config.idempotency, dialect, has_keys=has_keys, several=several)
-    catalog = build_catalog(config.catalog, has_keys=has_keys, targets=config.targets)
-    balance = build_balance(cost)
     kept = build_completions(config, dialect, cost, has_keys=has_keys)
     # What is served of completions is ours: the upstream itself goes by what is allowed.
     stored = [] if kept is None else [STORED]
-    # An upstream may have an answer of its own.
-    tells_me, tells_team = has_keys and ME not in allow, TEAM not in allow
-    if above is not None:
-        # To ask for the balance, or who one is, is a request, too.
-        asked = [*([ME, TEAM] if tells_me else []), *([] if balance is None else [BALANCE])]
-        counted = [*allow, *asked, *stored]
-        yield _layer("ratelimit", RateLimitMiddleware, **above, allow=counted, max_body=max_body)
-    if balance is not None:
-        yield _layer("budgets", BalanceMiddleware, **balance)
-    if tells_me:
-        yield _layer("budgets", MeMiddleware, **(balance or {}), team=tells_team)
-    served = build_operations(config.operations, dialect)
-    served["allow"] = [*served["allow"], *stored]
-    yield _layer("operations", OperationsMiddleware, **served)
-    yield from _keeping(keys, kept)
+    yield from _gate(config, dialect, cost, above, stored, has_keys=has_keys)
+    if keys is not None:
+        yield _layer("idempotency", IdempotencyMiddleware, **keys)
+    if kept is not None:
+        yield _layer("completions", CompletionsMiddleware, **kept)
     yield from _routing(config, dialect)
-    if catalog is not None:
-        shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
-        yield _layer("catalog", ModelsMiddleware, max_body=max_body, **catalog, **shown)
-    if dialect.estimate is not None:
-        told = build_estimate(config.embeddings, config.prices, cost)
-        yield _layer("embeddings", EstimateMiddleware, **told)
+    yield from _models(config, dialect, cost, has_keys=has_keys)
     if below is not None:
         yield _layer("ratelimit", RateLimitMiddleware, **below)
     own_keys = build_own_keys(config.own_keys, config.targets, has_keys=has_keys)
@@ -187,14 +165,50 @@ def _counting(
         yield _layer("cost", CostMiddleware, **cost)
 
 
-def _keeping(
-    keys: Mapping[str, Any] | None, kept: Mapping[str, Any] | None
+def _gate(  # noqa: PLR0913 - what the layers of one place are made from
+    config: Config,
+    dialect: Dialect,
+    cost: Costing,
+    limits: Mapping[str, Any] | None,
+    stored: Sequence[str],
+    *,
+    has_keys: bool,
 ) -> Iterator[Middleware]:
-    """Yield the layers that keep answers, for those who try again and for those who ask again."""
-    if keys is not None:
-        yield _layer("idempotency", IdempotencyMiddleware, **keys)
-    if kept is not None:
-        yield _layer("completions", CompletionsMiddleware, **kept)
+    """Yield the limits on requests, what answers by itself, and the gate.
+
+    A request that it refuses has cost a request; what is replayed below it costs no tokens, no slot
+    and no money.
+    """
+    allow = config.operations.allow
+    balance = build_balance(cost)
+    # An upstream may have an answer of its own.
+    tells_me, tells_team = has_keys and ME not in allow, TEAM not in allow
+    if limits is not None:
+        # To ask for the balance, or who one is, is a request, too.
+        asked = [*([ME, TEAM] if tells_me else []), *([] if balance is None else [BALANCE])]
+        counted, max_body = [*allow, *asked, *stored], config.operations.max_body
+        yield _layer("ratelimit", RateLimitMiddleware, **limits, allow=counted, max_body=max_body)
+    if balance is not None:
+        yield _layer("budgets", BalanceMiddleware, **balance)
+    if tells_me:
+        yield _layer("budgets", MeMiddleware, **(balance or {}), team=tells_team)
+    served = build_operations(config.operations, dialect)
+    served["allow"] = [*served["allow"], *stored]
+    yield _layer("operations", OperationsMiddleware, **served)
+
+
+def _models(
+    config: Config, dialect: Dialect, cost: Costing, *, has_keys: bool
+) -> Iterator[Middleware]:
+    """Yield the layers that know the models, and what they cost before they are called."""
+    catalog = build_catalog(config.catalog, has_keys=has_keys, targets=config.targets)
+    if catalog is not None:
+        shown = {} if cost is None else {name: cost[name] for name in ("prices", "credits")}
+        max_body = config.operations.max_body
+        yield _layer("catalog", ModelsMiddleware, max_body=max_body, **catalog, **shown)
+    if dialect.estimate is not None:
+        told = build_estimate(config.embeddings, config.prices, cost)
+        yield _layer("embeddings", EstimateMiddleware, **told)
 
 
 def _routing(config: Config, dialect: Dialect) -> Iterator[Middleware]:
