@@ -10,15 +10,16 @@ from tests.limiters.scripted import Clock
 from tests.routing.offering import offer
 from veneer.routing.observations import (
     ASSUMED,
-    FAILURES_HALF_LIFE,
     FEW_TOKENS,
     FIRST_GUESS,
     HALF_LIFE,
+    PARDON,
     SAMPLES,
     WINDOW,
     Observations,
 )
 from veneer.routing.plan import Reading, Spread
+from veneer.routing.ranking import NEAR
 
 HERE = offer("a")
 
@@ -134,11 +135,43 @@ def test_failures_are_a_share_that_is_forgiven_with_time() -> None:
     for _ in range(3):
         room.seen.succeeded(HERE)
     assert room.seen.reading(HERE).failing == 1 / (4 + ASSUMED)
-    room.clock.now += FAILURES_HALF_LIFE
-    assert room.seen.reading(HERE).failing == pytest.approx(0.5 / (2 + ASSUMED))
-    assert room.seen.now() - room.seen.reading(HERE).seen == FAILURES_HALF_LIFE
+    room.clock.now += PARDON
+    assert room.seen.reading(HERE).failing == pytest.approx(0.5 / (4 + ASSUMED))
+    assert room.seen.now() - room.seen.reading(HERE).seen == PARDON
     room.clock.now += 1e9
-    assert room.seen.reading(HERE).failing < 0.001
+    assert room.seen.reading(HERE).failing == 0
+    room.seen.succeeded(HERE)
+    assert room.seen.reading(HERE) == Reading(seen=room.clock.now)
+
+
+@pytest.mark.parametrize("others", [0, 3, 64])
+@pytest.mark.parametrize(
+    ("failures", "least", "most"), [(1, 1.0, 12.0), (3, 2.0, 60.0), (20, 60.0, 240.0)]
+)
+def test_one_failure_costs_a_target_seconds_and_many_cost_it_minutes(
+    others: int, failures: int, least: float, most: float
+) -> None:
+    room = Room()
+    for _ in range(others):
+        room.seen.succeeded(HERE)
+    for _ in range(failures):
+        room.seen.failed(HERE)
+    since = room.clock.now
+    # Above that, those who cost the same and have not failed are asked.
+    while -math.log(1 - room.seen.reading(HERE).failing) > NEAR:
+        room.clock.now += 0.25
+    assert least <= room.clock.now - since <= most
+
+
+def test_a_reading_is_anew_after_all_that_is_seen() -> None:
+    room = Room()
+    room.first(0.5)
+    before = room.seen.reading(HERE)
+    assert room.seen.reading(HERE) is before
+    room.first(0.5)
+    assert room.seen.reading(HERE) != before
+    assert room.seen.reading(HERE, outstanding=1).outstanding == 1
+    assert room.seen.reading(HERE).outstanding == 0
 
 
 def test_one_that_fails_for_long_is_known_by_its_share() -> None:

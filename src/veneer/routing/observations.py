@@ -21,6 +21,12 @@ HALF_LIFE = 60.0
 FAILURES_HALF_LIFE = 30.0
 ASSUMED = 3.0
 
+# While nobody asks one that has failed, nobody learns that it is well again: so what is held
+# against it halves in so many seconds for each failure, and in that half-life at the latest.
+PARDON = 2.0
+# What is left of a failure that is too little to be told from none.
+FORGOTTEN = 0.01
+
 # Fewer tokens than these, or less time than that (seconds), tell nothing of the throughput.
 FEW_TOKENS = 8
 MOMENT = 0.001
@@ -68,6 +74,8 @@ class Observations:
             return Reading(
                 outstanding=outstanding, full=full, resting=resting, probing=probing, warm=warm
             )
+        if not (outstanding or warm or track.failures or full or resting or probing):
+            return track.calm or track.calmed()
         return Reading(
             ttft=track.ttft.spread,
             throughput=track.throughput.spread,
@@ -120,6 +128,7 @@ class Observations:
         track = self._tracks.get(key) or _Track()
         _keep(self._tracks, key, track, self._most)
         track.seen = now
+        track.calm = None
         return track
 
 
@@ -132,27 +141,39 @@ def _keep(held: MutableMapping[K, V], key: K, value: V, most: int) -> None:
 
 
 class _Track:
-    """What was seen of one offer; `failures` and `calls` are as of `counted`."""
+    """What was seen of one offer; `failures` and `calls` are as of `counted`.
 
-    __slots__ = ("calls", "counted", "failures", "seen", "throughput", "ttft")
+    `calm` is its reading while nothing is under way there, kept until more is seen.
+    """
+
+    __slots__ = ("calls", "calm", "counted", "failures", "seen", "throughput", "ttft")
 
     def __init__(self) -> None:
         self.ttft = _Measure(less_is_better=True)
         self.throughput = _Measure(less_is_better=False)
         self.seen = 0.0
+        self.calm: Reading | None = None
         self.counted = 0.0
         self.failures = 0.0
         self.calls = 0.0
 
     def count(self, now: float, *, failures: int) -> None:
         left = _left(now - self.counted, FAILURES_HALF_LIFE)
-        self.failures = self.failures * left + failures
+        before = self.failures * left
+        self.failures = failures + (before if before > FORGOTTEN else 0.0)
         self.calls = self.calls * left + 1
         self.counted = now
 
     def failing(self, now: float) -> float:
-        left = _left(now - self.counted, FAILURES_HALF_LIFE)
-        return self.failures * left / (self.calls * left + ASSUMED)
+        pardon = min(FAILURES_HALF_LIFE, PARDON * self.failures)
+        left = _left(now - self.counted, pardon)
+        return self.failures / (self.calls + ASSUMED) * left
+
+    def calmed(self) -> Reading:
+        self.calm = Reading(
+            ttft=self.ttft.spread, throughput=self.throughput.spread, seen=self.seen
+        )
+        return self.calm
 
 
 class _Measure:
