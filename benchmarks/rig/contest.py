@@ -70,8 +70,7 @@ def served(
 ) -> Iterator[Served]:
     """Run one of them before an origin, from when it answers on.
 
-    Before an origin that `streams`, which a completion would set going, it is asked for its models,
-    and nginx does not buffer. Only the full stack has several `workers`.
+    Before an origin that `streams`, it is asked for one token, and nginx does not buffer. Only the full stack has several `workers`.
     """
     with _prepared(name, origin, workers) as config:
         began = time.monotonic()
@@ -116,17 +115,14 @@ def _running(
 
 def _until_answering(origin: str, call: Call, process: Process, *, streams: bool) -> None:
     """Ask until an answer comes; raises RuntimeError where none does."""
-    path, method, body = call.path, "POST", call.body()
-    if streams:
-        path, method, body = path.replace("chat/completions", "models"), "GET", b""
+    body = call.body(stream=True, max_tokens=1) if streams else call.body()
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up and process.poll() is None:
         try:
-            status, _ = ask(origin + path, body, method=method, headers=call.headers)
+            status, _ = ask(origin + call.path, body, headers=call.headers)
         except OSError:
             status = HTTPStatus.SERVICE_UNAVAILABLE
-        # Not each of them has a list of models.
-        if status == HTTPStatus.OK or (streams and status < HTTPStatus.INTERNAL_SERVER_ERROR):
+        if status == HTTPStatus.OK:
             return
         time.sleep(PAUSE)
     raise RuntimeError(f"{process.args!r} does not answer")
