@@ -70,7 +70,8 @@ def served(
 ) -> Iterator[Served]:
     """Run one of them before an origin, from when it answers on.
 
-    Before an origin that `streams`, it is asked for one token, and nginx does not buffer. Only the full stack has several `workers`.
+    Before an origin that `streams`, it is asked for one token, and nginx does not buffer. Only the
+    full stack has several `workers`.
     """
     with _prepared(name, origin, workers) as config:
         began = time.monotonic()

@@ -91,7 +91,9 @@ class Emitter:
         data = self._received.pop(descriptor, b"") + data
         head, end, body = data.partition(b"\r\n\r\n")
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-        if not end or len(body) < int(length or 0):
+        chunked = b"transfer-encoding: chunked" in head.lower()
+        missing = not body.endswith(b"0\r\n\r\n") if chunked else len(body) < int(length or 0)
+        if not end or missing:
             self._received[descriptor] = data
             return False
         if head.startswith(b"GET "):
