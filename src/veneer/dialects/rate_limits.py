@@ -37,14 +37,14 @@ def openai_fields(standings: Sequence[Standing], _now: float) -> Fields:
     requests = tightest(standings, REQUESTS)
     if requests is not None:
         fields += (
-            (b"x-ratelimit-limit-requests", number(requests.limit)),
+            (b"x-ratelimit-limit-requests", b"%d" % requests.limit),
             (b"x-ratelimit-remaining-requests", b"%d" % requests.remaining),
             (b"x-ratelimit-reset-requests", duration(requests.reset)),
         )
     tokens = tightest(standings, TOKENS)
     if tokens is not None:
         fields += (
-            (b"x-ratelimit-limit-tokens", number(tokens.limit)),
+            (b"x-ratelimit-limit-tokens", b"%d" % tokens.limit),
             (b"x-ratelimit-remaining-tokens", b"%d" % tokens.remaining),
             (b"x-ratelimit-reset-tokens", duration(tokens.reset)),
         )
@@ -94,12 +94,6 @@ def tightest(standings: Sequence[Standing], unit: str) -> Standing | None:
         if standing.unit == unit and (found is None or _is_tighter(standing, found)):
             found = standing
     return found
-
-
-@lru_cache(maxsize=1024)
-def number(limit: int) -> bytes:
-    """Write a limit, of which there are few."""
-    return b"%d" % limit
 
 
 def _is_tighter(one: Standing, other: Standing) -> bool:

@@ -48,12 +48,10 @@ class Bucket(msgspec.Struct, gc=False):
         if left >= 0:
             self.used = left
             return left + held
-        if self.used:
-            self.used = 0.0
+        self.used = 0.0
         left += held
         if left <= 0:
-            if held:
-                self.held = 0.0
+            self.held = 0.0
             return 0.0
         self.held = left
         self.thinned += log(held / left)
@@ -71,8 +69,7 @@ class Bucket(msgspec.Struct, gc=False):
         else:
             if not held:
                 self.since = self.at
-                if self.thinned:
-                    self.thinned = 0.0
+                self.thinned = 0.0
             held += units
             self.held = held
         self.until = self.at + (used + held) / quota.rate

@@ -75,12 +75,12 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
     """
     levels: list[float] = []
     over: list[int] = []
-    for charge, meter in zip(charges, meters, strict=True):
-        quota = charge.quota
-        level = meter.drain(quota, now)
-        if level + charge.cost > quota.limit + TOLERANCE and charge.cost > 0:
-            over.append(len(levels))
+    for index, charge in enumerate(charges):
+        quota, cost = charge.quota, charge.cost
+        level = meters[index].drain(quota, now)
         levels.append(level)
+        if level + cost > quota.limit + TOLERANCE and cost > 0:
+            over.append(index)
     admitted, wait = UNITS, 0.0
     if over:
         requests = [index for index in over if charges[index].quota.unit == REQUESTS]
@@ -89,18 +89,19 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
         wait = max(meters[at].wait(levels[at], charges[at].quota, charges[at].cost) for at in over)
     standings: list[Standing] = []
     marks: list[Mark | None] = []
-    for charge, meter, level in zip(charges, meters, levels, strict=True):
-        quota, cost = charge.quota, charge.cost
-        limit, mark = quota.limit, None
-        if cost > 0 and quota.unit in admitted:
-            mark = meter.put_in(quota, cost)
-            level += cost  # noqa: PLW2901 - it is the level from here on
-        marks.append(mark)
+    for index, charge in enumerate(charges):
+        quota, cost, meter, level = charge.quota, charge.cost, meters[index], levels[index]
+        limit, unit = quota.limit, quota.unit
+        if cost > 0 and unit in admitted:
+            marks.append(meter.put_in(quota, cost))
+            level += cost
+        else:
+            marks.append(None)
         left = limit - level + TOLERANCE
         standings.append(
             Standing(
                 policy=quota.policy,
-                unit=quota.unit,
+                unit=unit,
                 limit=limit,
                 window=quota.window,
                 remaining=int(left) if left > 0 else 0,

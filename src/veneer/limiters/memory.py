@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from time import monotonic
 from typing import Any
 
-from veneer.limiters.decide import Mark, Meter, decide, meter_for
+from veneer.limiters.decide import Meter, decide, meter_for
 from veneer.quotas.limiter import Decision, LimiterFullError
 from veneer.quotas.quota import REQUESTS, Charge
 
@@ -17,7 +17,6 @@ _LOOKS = 2
 _LOOKS_WHEN_FULL = 64
 
 _Key = tuple[str, tuple[str, ...]]
-_Taken = tuple[Charge, Meter, Mark]
 
 
 class MemoryLimiter:
@@ -45,42 +44,48 @@ class MemoryLimiter:
         """Decide, and take what is admitted; see `Limiter`."""
         now = self._clock()
         known = self._meters
+        keys: list[_Key] = []
         meters: list[Meter] = []
         fresh: list[int] = []
+        settles = False
         for charge in charges:
-            meter = known.get((charge.quota.id, charge.partition))
-            if meter is None:
-                if charge.cost > 0:
-                    fresh.append(len(meters))
-                meter = meter_for(charge.quota)
-            meters.append(meter)
+            quota = charge.quota
+            key = (quota.id, charge.partition)
+            meter = known.get(key)
+            if charge.cost > 0:
+                if meter is None:
+                    fresh.append(len(keys))
+                if quota.unit != REQUESTS:
+                    settles = True
+            keys.append(key)
+            meters.append(meter or meter_for(quota))
         if fresh:
-            self._make_room(len(fresh), now, {_key(charge) for charge in charges})
+            self._make_room(len(fresh), now, keys)
         judged = decide(charges, meters, now)
         for index in fresh:
-            self._keep(_key(charges[index]), meters[index], now)
-        taken: list[_Taken] | None = None
-        if not judged.refused:
-            taken = [
-                (charge, meter, mark)
-                for charge, meter, mark in zip(charges, meters, judged.marks, strict=True)
-                if mark is not None and charge.quota.unit != REQUESTS
-            ] or None
+            self._keep(keys[index], meters[index], now)
         return Decision(
-            standings=judged.standings, refused=judged.refused, wait=judged.wait, taken=taken
+            standings=judged.standings,
+            refused=judged.refused,
+            wait=judged.wait,
+            taken=(charges, meters, judged.marks) if settles and not judged.refused else None,
         )
 
     def settle(self, taken: Any, tokens: int, /) -> None:
         """Correct what was taken to what was used; see `Limiter`."""
         now = self._clock()
-        for charge, meter, mark in taken:
-            quota = charge.quota
+        charges, meters, marks = taken
+        for index, charge in enumerate(charges):
+            mark, quota = marks[index], charge.quota
+            if mark is None or quota.unit == REQUESTS:
+                continue
+            meter = meters[index]
             ended = meter.until <= now
             if ended:
                 # It may have been dropped: another one counts now, or none. It has nothing to give
                 # back, but a debt goes into that which counts.
-                key = _key(charge)
-                meter = self._meters.get(key) or meter_for(quota)  # noqa: PLW2901 - as said
+                key = (quota.id, charge.partition)
+                meter = self._meters.get(key) or meter_for(quota)
             meter.drain(quota, now)
             meter.settle(quota, mark, charge.cost, tokens)
             if ended:
@@ -114,7 +119,3 @@ class MemoryLimiter:
         if meter.until > now and key not in self._meters:
             self._meters[key] = meter
             self._oldest.append(key)
-
-
-def _key(charge: Charge) -> _Key:
-    return charge.quota.id, charge.partition
