@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.limiters.scripted import Clock
+from tests.clock import Clock
 from veneer.breaker import Breaker
 
 

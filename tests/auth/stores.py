@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
+from tests.clock import Clock
 from tests.stores.records import record
 from veneer.auth.stored import StoredKeys
 from veneer.keys.peppers import Peppers
@@ -15,17 +16,6 @@ from veneer.stores.unavailable import StoreUnavailableError
 
 PEPPERS = Peppers({"1": b"1" * 32}, current="1")
 NOW = 1_772_000_000.0
-
-
-class Clock:
-    """Gives the time that it was set to."""
-
-    def __init__(self, now: float = 0.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 class Store(MemoryKeyStore):

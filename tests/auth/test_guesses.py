@@ -6,25 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clock import Clock
 from veneer.auth import guesses as module
 from veneer.auth.guesses import Guesses
 
 HERE, THERE = b"here", b"there"
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
-
-
 def test_failures_up_to_the_limit_find_room_and_then_drain() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     guesses = Guesses(limit=3, window=60, clock=clock)
     assert guesses.quiet
     assert [guesses.failed(HERE) for _ in range(4)] == [0, 0, 0, pytest.approx(20)]
@@ -37,7 +27,7 @@ def test_failures_up_to_the_limit_find_room_and_then_drain() -> None:
 
 
 def test_a_refused_failure_does_not_lengthen_the_wait() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     guesses = Guesses(limit=1, window=10, clock=clock)
     guesses.failed(HERE)
     for _ in range(100):
@@ -50,7 +40,7 @@ def test_a_refused_failure_does_not_lengthen_the_wait() -> None:
     )
 )
 def test_no_window_has_more_than_twice_the_limit(events: list[tuple[int, float]]) -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     guesses = Guesses(limit=5, window=60, clock=clock)
     passed: dict[int, list[float]] = {}
     for peer, delay in events:
@@ -63,7 +53,7 @@ def test_no_window_has_more_than_twice_the_limit(events: list[tuple[int, float]]
 
 
 def test_peers_are_forgotten_once_they_are_quiet() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     guesses = Guesses(limit=3, window=60, clock=clock)
     guesses.failed(HERE)
     assert not guesses.over(THERE)

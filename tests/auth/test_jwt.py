@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.auth import tokens
-from tests.auth.tokens import HEADER, NOW, Clock, Issuer, claims, jwk, token, unsigned, verifier
+from tests.auth.tokens import HEADER, NOW, Issuer, claims, jwk, token, unsigned, verifier
+from tests.clock import Clock
 from veneer.auth import jwt as module
 from veneer.auth.claims import Claims
 from veneer.auth.verifier import Denial, lifespan_of
@@ -102,7 +103,7 @@ async def test_tokens_of_others_are_no_reason_to_fetch_keys() -> None:
 
 
 async def test_an_accepted_token_is_known_until_it_expires_or_keys_change() -> None:
-    issuer, clock = Issuer(), Clock()
+    issuer, clock = Issuer(), Clock(NOW)
     checker = verifier(issuer, clock=clock, leeway=0)
     text = token(claims(exp=NOW + 20))
     first = await checker.verify(text)

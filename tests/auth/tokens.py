@@ -10,6 +10,7 @@ import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from tests.clock import Clock
 from veneer.auth.jwks import Freshness, Jwks
 from veneer.auth.jwt import JwtVerifier
 
@@ -18,17 +19,6 @@ AUDIENCE = "veneer"
 NOW = 1_800_000_000.0
 URL = "https://idp.test/keys"
 HEADER = {"alg": "RS256", "kid": "k1"}
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self, now: float = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
 
 
 @functools.cache
@@ -123,5 +113,5 @@ class Issuer:
 
 def verifier(behind: Issuer | None = None, **options: Any) -> JwtVerifier:
     """Return a verifier of this issuer's tokens."""
-    settings = {"issuer": ISSUER, "audience": AUDIENCE, "clock": Clock(), **options}
+    settings = {"issuer": ISSUER, "audience": AUDIENCE, "clock": Clock(NOW), **options}
     return JwtVerifier((behind or Issuer()).jwks(), **settings)

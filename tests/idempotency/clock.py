@@ -1,6 +1,6 @@
 """Time that passes when a test says so."""
 
-from tests.limiters.clock import Clock as Standing
+from tests.clock import Clock as Standing
 
 
 class Clock(Standing):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.limiters.clock import Clock
+from tests.clock import Clock
 from veneer.idempotency._sqlite_entries import GRACE, OVERHEAD, Entries, WriteNeeded
 from veneer.idempotency._sqlite_file import FORMAT
 from veneer.idempotency.store import Claim, Done, InFlight, Recording

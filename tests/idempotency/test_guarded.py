@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.clock import Clock
 from tests.idempotency.stores import ANSWER, FIRST
-from tests.limiters.scripted import Clock, begun, cancelled
+from tests.limiters.scripted import begun, cancelled
 from veneer.idempotency.guarded import GuardedStore
 from veneer.idempotency.store import (
     Claim,

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import pytest
 
+from tests.clock import Clock
 from tests.idempotency.stores import ANSWER, FIRST, TTL, claimed, new_key
-from tests.limiters.clock import Clock
 from veneer.idempotency.memory import ENTRY, FIELD, MemoryRecordingStore
 from veneer.idempotency.store import Claim, Done, InFlight, Recording, StoreUnavailableError
 

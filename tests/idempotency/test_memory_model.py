@@ -13,7 +13,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.limiters.clock import Clock
+from tests.clock import Clock
 from veneer.idempotency.memory import ENTRY, MemoryRecordingStore
 from veneer.idempotency.store import Claim, Done, InFlight, Recording
 

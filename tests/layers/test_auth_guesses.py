@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.asgi import Exchange, Responder, http_scope
+from tests.clock import Clock
 from veneer.auth.guesses import Guesses
 from veneer.auth.verifier import Denial
 from veneer.facts import Principal
@@ -13,17 +14,6 @@ from veneer.layers.auth import AuthMiddleware
 
 GOOD = (b"api-key", b"good")
 ALICE = Principal(id="alice", scopes=frozenset({"write"}))
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
 
 
 class Keys:
@@ -71,7 +61,7 @@ async def guess(
 
 
 async def test_after_some_failures_guesses_are_answered_429_until_they_drain() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     layer = guarded(Keys(), clock)
     assert [await guess(layer) for _ in range(5)] == [401, 401, 401, 429, 429]
     answer = await ask(layer, (b"api-key", b"guess"))
@@ -85,7 +75,7 @@ async def test_after_some_failures_guesses_are_answered_429_until_they_drain() -
 
 async def test_a_valid_key_behind_the_same_address_always_passes() -> None:
     keys = Keys()
-    layer = guarded(keys, Clock())
+    layer = guarded(keys, Clock(100.0))
     for _ in range(10):
         await guess(layer)
         assert (await ask(layer, GOOD)).status == 200
@@ -94,7 +84,7 @@ async def test_a_valid_key_behind_the_same_address_always_passes() -> None:
 
 async def test_guesses_beyond_the_limit_are_verified_few_at_a_time() -> None:
     keys = Keys()
-    layer = guarded(keys, Clock())
+    layer = guarded(keys, Clock(100.0))
     for _ in range(4):
         await guess(layer)
     assert (await ask(layer, GOOD)).status == 200
@@ -111,7 +101,7 @@ async def test_guesses_beyond_the_limit_are_verified_few_at_a_time() -> None:
 
 async def test_a_flood_from_one_address_leaves_others_alone() -> None:
     keys = Keys()
-    layer = guarded(keys, Clock())
+    layer = guarded(keys, Clock(100.0))
     for _ in range(4):
         await guess(layer)
     keys.answer.clear()
@@ -128,7 +118,7 @@ async def test_a_flood_from_one_address_leaves_others_alone() -> None:
 async def test_forwarded_addresses_count_only_from_trusted_proxies(
     trusted: tuple[str, ...], statuses: set[int]
 ) -> None:
-    layer = guarded(Keys(), Clock(), trusted_proxies=trusted)
+    layer = guarded(Keys(), Clock(100.0), trusted_proxies=trusted)
     for _ in range(3):
         await guess(layer)
     forged = [
@@ -139,6 +129,6 @@ async def test_forwarded_addresses_count_only_from_trusted_proxies(
 
 
 async def test_an_ipv6_network_is_one_peer() -> None:
-    layer = guarded(Keys(), Clock())
+    layer = guarded(Keys(), Clock(100.0))
     statuses = [await guess(layer, client=f"2001:db8::{number}") for number in range(1, 6)]
     assert statuses == [401, 401, 401, 429, 429]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from tests.asgi import Exchange, Responder, http_scope
+from tests.clock import Clock
 from veneer.layers.health import HealthMiddleware
 
 
@@ -22,17 +23,6 @@ class Upstream:
         self.asked += 1
         await self.held.wait()
         return self.ready
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """Return the time in seconds."""
-        return self.now
 
 
 async def probe(layer: HealthMiddleware, path: str = "/readyz", method: str = "GET") -> Exchange:
@@ -56,7 +46,7 @@ async def test_readiness_follows_the_upstream() -> None:
 
 
 async def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
-    upstream, clock = Upstream(), Clock()
+    upstream, clock = Upstream(), Clock(100.0)
     layer = HealthMiddleware(Responder(b"app"), ready=upstream.reachable, ttl=2, clock=clock)
     for _ in range(3):
         await probe(layer)

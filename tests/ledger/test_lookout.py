@@ -1,6 +1,6 @@
 """Who is over: as far as one has seen oneself, whatever the clocks say."""
 
-from tests.limiters.clock import Clock
+from tests.clock import Clock
 from veneer.ledger.lookout import Lookout, Owner
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.clock import Clock
 from tests.ledger.contract import COUNTED, TEAM, admits, hold, standing
 from tests.ledger.programs import BUDGET, LEASE, go, line, program
-from tests.limiters.clock import Clock
 from tests.stores.databases import postgresql_schema
 from veneer.ledger._postgresql_sweep import SWEPT
 from veneer.ledger.postgresql import PostgresqlLedger

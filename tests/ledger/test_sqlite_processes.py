@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.clock import Clock
 from tests.ledger.contract import COUNTED, TEAM, admits, comes_to, end, hold, standing
 from tests.ledger.programs import BUDGET, go, line, program
-from tests.limiters.clock import Clock
 from veneer.ledger.sqlite import SqliteLedger
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.clock import Clock
 from veneer.facts import Standing
 from veneer.limiters.guarded import Guarded
 from veneer.quotas.limiter import (
@@ -24,17 +25,6 @@ LONG = 20.0
 SHORT = 0.01
 
 Deed = Literal["admit", "refuse", "fail", "busy", "full", "late", "hang", "wait"]
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 class Scripted:

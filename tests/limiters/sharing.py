@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from tests.clock import Clock
 from tests.limiters.workers import at_once, shared
 from veneer.limiters.shared import SharedLimiter
 from veneer.quotas.quota import Charge, Quota
@@ -18,17 +19,6 @@ STRICT_R = Quota(policy="sr", unit="requests", limit=4, window=5.0, strict=True)
 STRICT_T = Quota(policy="st", unit="tokens", limit=80, window=9.0, strict=True)
 QUOTAS = [R, T, C, STRICT_R, STRICT_T]
 EACH = [Charge(R, ("a",), 1), Charge(T, ("a",), 30), Charge(C, ("a",), 1)]
-
-
-class Clock:
-    """A time that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return it."""
-        return self.now
 
 
 @contextmanager

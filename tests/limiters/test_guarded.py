@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.clock import Clock
 from tests.limiters.scripted import (
     CLOSED,
     LOCAL,
     LONG,
     OPEN,
-    Clock,
     Deed,
     Room,
     Scripted,

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.clock import Clock
 from tests.limiters.redises import SERVER
-from tests.limiters.scripted import Clock
 from tests.stores.databases import Gate
 from veneer.limiters.guarded import Guarded
 from veneer.limiters.redis import RedisLimiter

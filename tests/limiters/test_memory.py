@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.limiters.clock import Clock
+from tests.clock import Clock
 from veneer.limiters.memory import MemoryLimiter
 from veneer.quotas.limiter import Decision, Limiter, LimiterUnavailableError
 from veneer.quotas.quota import CONCURRENT, REQUESTS, TOKENS, Charge, Quota

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.clock import Clock
 from tests.limiters.redises import CONNECTIONS, SERVER, redis_prefix, settled, until
 from veneer.limiters.decide import Judged, Meter, decide, meter_for
 from veneer.limiters.redis import RedisLimiter
@@ -22,17 +23,6 @@ TOKENS = Quota(policy="tokens", unit="tokens", limit=100, window=60)
 STRICT = Quota(policy="strict", unit="tokens", limit=100, window=59, strict=True)
 SLOTS = Quota(policy="slots", unit="concurrent-requests", limit=2)
 ME = ("me",)
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.clock import Clock
 from tests.provider_keys.sources import Told
 from veneer.facts import Principal
 from veneer.provider_keys.keeper import ProviderKeyKeeper
@@ -15,17 +16,6 @@ from veneer.stores.unavailable import StoreUnavailableError
 
 ANN, BOB = Principal(id="ann", team="t"), Principal(id="bob", team="t")
 KEYS = {"a": "k"}
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 @pytest.fixture
@@ -136,7 +126,7 @@ async def test_the_source_is_closed_after_the_last_question() -> None:
 
     class Slow(ProviderKeyKeeper):
         async def find(self, principal: Principal) -> Any:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             events.append(principal.id)
             return {}
 

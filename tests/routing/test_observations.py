@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.limiters.scripted import Clock
+from tests.clock import Clock
 from tests.routing.offering import offer
 from veneer.routing.observations import (
     ASSUMED,

@@ -14,8 +14,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.asgi import Exchange, http_scope, json_request, running
+from tests.clock import Clock
 from tests.limiters import virtual
-from tests.limiters.scripted import Clock
 from tests.upstream.servers import Peer, Server, eventually, serving
 from tests.upstream.targets import Scripted, answers, hangs
 from veneer import facts

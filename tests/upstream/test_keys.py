@@ -2,18 +2,8 @@
 
 import pytest
 
+from tests.clock import Clock
 from veneer.upstream.keys import Keys
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
 
 
 def shown(keys: Keys, times: int) -> list[bytes]:
@@ -31,7 +21,7 @@ def test_keys_take_turns_from_the_first() -> None:
 
 
 def test_a_key_that_was_struck_out_rests() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     keys = Keys(["a", "b", "c"], rest=10.0, clock=clock)
     keys.strike_out(keys.next())
     assert shown(keys, 4) == [b"b", b"c", b"b", b"c"]
@@ -40,7 +30,7 @@ def test_a_key_that_was_struck_out_rests() -> None:
 
 
 def test_the_upstream_may_say_how_long() -> None:
-    clock = Clock()
+    clock = Clock(100.0)
     keys = Keys(["a", "b"], clock=clock)
     keys.strike_out(keys.next(), 3.0)
     clock.now += 2.9
@@ -50,7 +40,7 @@ def test_the_upstream_may_say_how_long() -> None:
 
 
 def test_while_all_rest_the_one_that_rests_shortest_is_used() -> None:
-    keys = Keys(["a", "b"], clock=Clock())
+    keys = Keys(["a", "b"], clock=Clock(100.0))
     first, second = keys.next(), keys.next()
     keys.strike_out(first, 50.0)
     keys.strike_out(second, 20.0)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from tests.asgi import Exchange, http_scope, json_request, running
+from tests.clock import Clock
 from tests.limiters import virtual
-from tests.limiters.scripted import Clock
 from tests.upstream.servers import eventually
 from tests.upstream.targets import (
     DONE,

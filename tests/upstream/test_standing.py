@@ -1,7 +1,7 @@
 """How targets stand."""
 
 from tests.asgi import Responder
-from tests.limiters.scripted import Clock
+from tests.clock import Clock
 from veneer.routing.target import Target
 from veneer.upstream._standing import IN_A_ROW, LONGEST_REST, MANY, Standing
 
