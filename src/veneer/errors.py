@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -21,6 +22,7 @@ class BrokenResponseError(Exception):
     """An upstream's answer that began and cannot be completed; whoever began it must cut it off."""
 
 
+@final
 class Error(msgspec.Struct, frozen=True):
     """A refusal or a failure, to be said in the dialect of the request.
 

@@ -6,6 +6,7 @@ decoded. None may stand twice, for parsers differ in which of the two they take.
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import compress
 from types import MappingProxyType
 from typing import Any
 
@@ -184,10 +185,12 @@ def read_members(operation: str, body: bytes) -> Members:
 
 
 def _refuse_duplicates(body: bytes, members: Members) -> None:
-    there = []
-    for quoted, raw in zip(_QUOTED[type(members)], msgspec.structs.astuple(members), strict=True):
-        if raw is not ABSENT:
-            there.append(quoted)
+    values = msgspec.structs.astuple(members)
+    sizes = list(map(len, values))
+    # A member that is not there has no size.
+    there = list(compress(_QUOTED[type(members)], sizes))
+    if max(sizes) > LONG:
+        for quoted, raw in zip(there, compress(values, sizes), strict=True):
             if len(raw) > LONG:
                 body = _without(body, quoted, bytes(raw))
     if may_repeat(body, there):
@@ -211,9 +214,20 @@ def _without(body: bytes, quoted: bytes, value: bytes) -> bytes:
     return body[: colon.end()] + b"0" + body[colon.end() + len(value) :]
 
 
+def may_have(body: bytes, names: Iterable[bytes]) -> bool:
+    """Whether one of these quoted names may stand anywhere; escapes may hide any."""
+    if body.find(_BACKSLASH) >= 0 and body.find(b"\\u") >= 0:
+        return True
+    for quoted in names:  # noqa: SIM110 - as below
+        if body.find(quoted) >= 0:
+            return True
+    return False
+
+
 def may_repeat(body: bytes, names: Iterable[bytes]) -> bool:
     """Whether one of these quoted names may stand twice; escapes may hide any."""
-    if b"\\u" in body:
+    # Not `in`: for bytes, that raises and drops an exception, which costs more than the search.
+    if body.find(_BACKSLASH) >= 0 and body.find(b"\\u") >= 0:
         return True
     # Not a generator: most calls come by here.
     for quoted in names:  # noqa: SIM110 - as said

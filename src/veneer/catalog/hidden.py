@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from veneer.members import ABSENT
+from veneer.members import ABSENT, may_have
 
 
 class _Body(msgspec.Struct):
@@ -12,6 +12,7 @@ class _Body(msgspec.Struct):
     moderation: msgspec.Raw = ABSENT
 
 
+_NAMES = (b'"tools"', b'"moderation"')
 _decode = msgspec.json.Decoder(_Body).decode
 _any = msgspec.json.Decoder().decode
 
@@ -22,7 +23,7 @@ def hidden_models(body: bytes) -> Iterable[str]:
     Of tools that a client runs itself nothing is asked, whatever their parameters are called.
     """
     # Most say neither, which costs less to find than what is not there.
-    if b'"tools"' not in body and b'"moderation"' not in body and b"\\u" not in body:
+    if not may_have(body, _NAMES):
         return ()
     read = _decode(body)
     # Or only in what their messages say, which costs less to find than a name in all that.

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from veneer import facts
 from veneer.call import Call, read_call
 from veneer.client import Client
-from veneer.compat.request import translated
+from veneer.compat.request import Translated, translated
 from veneer.compat.target import Cap, Target
 from veneer.errors import Error
 from veneer.facts import Unreached
@@ -82,7 +82,7 @@ class CompatMiddleware(Layer):
         client = scope[facts.SCOPE_KEY][Client]
         body = client.kept
         asked = translated(body, self._target)
-        if isinstance(asked, Error):
+        if not isinstance(asked, Translated):
             facts.put(scope, Unreached())
             return asked(scope, receive, send)
         if asked.body is not body:

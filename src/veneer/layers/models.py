@@ -43,8 +43,6 @@ Unsupported = Literal["refuse", "drop"]
 
 # Bytes of an upload that are held until its model has come.
 MAX_FORM = 32 * 1024 * 1024
-# What a form has of the members that guards look at.
-NOTHING = b"{}"
 
 # Calls of these may leave the model to the upstream.
 UNNAMED = frozenset(["moderations", "images.generations", "images.edits", "images.variations"])
@@ -173,8 +171,9 @@ class ModelsMiddleware(Layer):
     ) -> Awaitable[None]:
         several = preferred(scope)
         asked = self._fitting(scope, call, several) if several else call.model or self._default
-        found = asked if isinstance(asked, Error) else self._resolve(scope, call, asked, form)
-        if isinstance(found, Error):
+        # Not isinstance: the classes of structs take long to say no.
+        found = asked if type(asked) is Error else self._resolve(scope, call, asked, form)
+        if type(found) is Error:
             return found(scope, receive, send)
         if form is None:
             return self.below(found, receive, send)
@@ -220,7 +219,8 @@ class ModelsMiddleware(Layer):
         if model is None or not is_permitted(principal, name, model):
             return unknown(name)
         client: Client = known[Client]
-        kept = client.kept if form is None else NOTHING
+        # A form has none of the members that guards look at.
+        kept = client.kept if form is None else b"{}"
         body = kept
         if self._drops or model.unsupported_parameters:
             left = without_unsupported(scope, model, kept, drops=self._drops)
@@ -233,11 +233,11 @@ class ModelsMiddleware(Layer):
         known[Resolved] = Resolved(name, model)
         if self._show != "requested" or name != model.id:
             show_name(scope, self._show, name, model)
-        if form is not None:
+        if form is not None or model.id != call.model:
             known[Call] = msgspec.structs.replace(call, model=model.id)
+        if form is not None:
             return form.renamed(scope, model.id)
         if model.id != call.model:
-            known[Call] = msgspec.structs.replace(call, model=model.id)
             body = renamed(body, model.id, named=bool(call.model))
         return scope if body is kept else client.replace_body(scope, body)
 

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
 from veneer.call import MAX_BODY, Call, read_call
-from veneer.errors import Error
 from veneer.layer import Layer
 from veneer.operations import Allowed, Endpoint
 
@@ -47,12 +46,12 @@ class OperationsMiddleware(Layer):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request, or leave what it asks for and pass it on."""
         endpoint = self._allowed.judge(scope)
-        if isinstance(endpoint, Error):
+        if not isinstance(endpoint, Endpoint):
             await endpoint(scope, receive, send)
             return
         scope[facts.SCOPE_KEY][Endpoint] = endpoint
         call = await read_call(scope, receive, max_body=self._max_body, stored=self._allowed.stored)
-        if isinstance(call, Error):
+        if not isinstance(call, Call):
             await call(scope, receive, send)
             return
         await self.below(scope, receive, send)

@@ -6,6 +6,7 @@ millisecond, is left out: its ids can be guessed from one another.
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from time import time
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -27,14 +28,16 @@ def ulid(now_ms: int, random: bytes) -> str:
         raise ValueError(f"a ULID's time is 0 to 2**{_TIME_BITS} - 1 milliseconds, not {now_ms}")
     if len(random) != RANDOM_LENGTH:
         raise ValueError(f"a ULID takes {RANDOM_LENGTH} random bytes, not {len(random)}")
+    last = _PAIRS[now_ms & 1023]
+    return _begin(now_ms >> 10) + last + random.translate(_RANDOM_CHARACTERS).decode("ascii")
+
+
+@lru_cache(2)
+def _begin(time: int) -> str:
+    """Return the characters that are the same for ids of about one second."""
     pairs = _PAIRS
     return (
-        pairs[now_ms >> 40]
-        + pairs[now_ms >> 30 & 1023]
-        + pairs[now_ms >> 20 & 1023]
-        + pairs[now_ms >> 10 & 1023]
-        + pairs[now_ms & 1023]
-        + random.translate(_RANDOM_CHARACTERS).decode("ascii")
+        pairs[time >> 30] + pairs[time >> 20 & 1023] + pairs[time >> 10 & 1023] + pairs[time & 1023]
     )
 
 
