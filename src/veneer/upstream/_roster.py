@@ -66,16 +66,22 @@ class Roster:
     def readings(self, offers: Sequence[Offer], prefix: Prefix) -> list[Reading]:
         """Return how each offer does, for a call with this prefix."""
         found = []
+        standings, reading = self._standings, self.observations.reading
+        cached = self.affinity is not None and bool(prefix.blocks)
         for offer in offers:
-            standing = self._standings[offer.target]
+            standing = standings[offer.target]
+            warm = self._warm(offer, prefix) if cached else 0
+            if standing.is_idle:
+                found.append(reading(offer, warm=warm))
+                continue
             found.append(
-                self.observations.reading(
+                reading(
                     offer,
                     outstanding=standing.outstanding,
                     full=standing.is_full,
                     resting=standing.resting(offer.name),
                     probing=standing.is_probing(offer.name),
-                    warm=self._warm(offer, prefix),
+                    warm=warm,
                 )
             )
         return found
@@ -104,9 +110,7 @@ class Roster:
         ]
 
     def _warm(self, offer: Offer, prefix: Prefix) -> int:
-        if self.affinity is None or not prefix.blocks:
-            return 0
-        return self.affinity.warm(prefix, member_of(offer))
+        return 0 if self.affinity is None else self.affinity.warm(prefix, member_of(offer))
 
     def _find(self, models: tuple[str, ...], minute: float) -> Offers:
         at = minute * MINUTE

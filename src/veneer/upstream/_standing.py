@@ -48,6 +48,13 @@ class Standing:
         self._rests: dict[str, tuple[float, bool]] = {}
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, and nothing keeps anybody from asking it."""
+        return not (
+            self.outstanding or self._rests or self._breaker.away or self._per_minute is not None
+        )
+
+    @property
     def is_full(self) -> bool:
         """Whether its own limits leave no room."""
         if self.outstanding >= self._most:
