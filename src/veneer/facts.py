@@ -127,7 +127,10 @@ class Replayed(ResponseFact, frozen=True):
     """The answer is that of an earlier request with the same idempotency key."""
 
 
-class Usage(ResponseFact, frozen=True, kw_only=True):
+# What every answer leaves cannot be part of a cycle, and the garbage collector need not look at it.
+
+
+class Usage(ResponseFact, frozen=True, kw_only=True, gc=False):
     """The tokens that the upstream says it used; subsets are contained in their totals.
 
     `cached_input_tokens` and `cache_write_tokens` are parts of `input_tokens`, `reasoning_tokens`
@@ -148,7 +151,7 @@ class Usage(ResponseFact, frozen=True, kw_only=True):
     malformed: bool = False
 
 
-class Answered(ResponseFact, frozen=True, kw_only=True):
+class Answered(ResponseFact, frozen=True, kw_only=True, gc=False):
     """What the upstream says of an answer beside its usage, where it tells that.
 
     `model` is who answered, `service_tier` how; `tools` counts the calls of each hosted tool.
@@ -159,7 +162,7 @@ class Answered(ResponseFact, frozen=True, kw_only=True):
     tools: Mapping[str, int] = {}
 
 
-class Cost(ResponseFact, frozen=True, kw_only=True):
+class Cost(ResponseFact, frozen=True, kw_only=True, gc=False):
     """What a call costs its caller, in picodollars (10**12 are a dollar).
 
     `parts` are the amounts by what they are for (`input`, `cached_input`, `cache_write`, `output`,
@@ -175,7 +178,7 @@ class Cost(ResponseFact, frozen=True, kw_only=True):
     estimated: bool = False
 
 
-class Relayed(ResponseFact, frozen=True, kw_only=True):
+class Relayed(ResponseFact, frozen=True, kw_only=True, gc=False):
     """What the relay saw of an answer.
 
     `observed` is whether its body could be read (JSON or events, within bounds, not compressed);

@@ -6,6 +6,7 @@ parts adds up to what is shown as charged.
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -19,6 +20,8 @@ Fields = list[tuple[bytes, bytes]]
 EMBEDDINGS = "embeddings"
 CHUNKED = frozenset({"chat.completions", "completions"})
 REASONING = "reasoning"
+# Amounts whose digits are remembered.
+MAX_REMEMBERED = 256
 # An embedding's input by what it is; nothing is priced as video, whose place is there all the same.
 MODALITIES = ("text", "visual", "video")
 
@@ -38,12 +41,12 @@ def openai_receipt(cost: Cost, _usage: Usage, _operation: str, _credits: Credits
     A second member says so where the usage behind it is estimated.
     """
     estimated = b',"cost_estimated":true' if cost.estimated else b""
-    return b'"cost":%b%b' % (money.shown(cost.total).encode(), estimated)
+    return b'"cost":%b%b' % (_dollars(cost.total), estimated)
 
 
 def openai_cost_fields(cost: Cost, _credits: Credits) -> Fields:
     """Return the field of a response that tells its cost in dollars."""
-    return [(b"x-cost-usd", money.shown(cost.total).encode())]
+    return [(b"x-cost-usd", _dollars(cost.total))]
 
 
 def aurous_receipt(cost: Cost, usage: Usage, operation: str, credits_: Credits) -> bytes:
@@ -118,6 +121,12 @@ def usage_member(usage: Usage, operation: str, members: bytes) -> bytes:
     if members:
         written.append(members)
     return _member("usage", _object(written))
+
+
+@lru_cache(MAX_REMEMBERED)
+def _dollars(amount: int) -> bytes:
+    """Return an amount as it is shown, which is twice for each call."""
+    return money.shown(amount).encode()
 
 
 def _of_chat(cost: Cost, usage: Usage) -> dict[str, int]:

@@ -11,7 +11,7 @@ from veneer.prices.costing import cost_of
 from veneer.prices.price import MILLION
 
 
-class Bill(msgspec.Struct, frozen=True, kw_only=True):
+class Bill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one call is paid by: what its `name` in the price book costs when it begins, its `era`.
 
     That is None for a call that is free. `version` is the book's. `amount` (picodollars) is the

@@ -23,7 +23,7 @@ UPLOAD = 25 * 1024 * 1024
 MAX_DIGITS = 12
 
 
-class Need(msgspec.Struct, frozen=True):
+class Need(msgspec.Struct, frozen=True, gc=False):
     """What a call may use: tokens, images that are made, seconds of sound that are heard.
 
     `tools` are the calls of hosted tools, by name, that have a price.

@@ -31,7 +31,7 @@ MAX_SPOOL = 64 * 1024 * 1024
 OnFailure = Literal["closed", "open"]
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """A call that may be made: what is held for it, and whether that is in the ledger.
 
     `balances` are how its accounts stand then.

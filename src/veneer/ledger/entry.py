@@ -11,8 +11,11 @@ from veneer.facts import Usage
 # process died is closed as `abandoned`.
 State = Literal["held", "completed", "failed", "disconnected", "cut", "released", "abandoned"]
 
+# Those of which there is one for every call cannot be part of a cycle, and the garbage collector
+# need not look at them.
 
-class Account(msgspec.Struct, frozen=True, cache_hash=True):
+
+class Account(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     """What a budget is counted on: one of its partitions, in one of its periods.
 
     `budget` is the budget's name, `partition` says whose, as for quotas. `starts` and `ends` are
@@ -27,7 +30,7 @@ class Account(msgspec.Struct, frozen=True, cache_hash=True):
     limit: int | None
 
 
-class Hold(msgspec.Struct, frozen=True, kw_only=True):
+class Hold(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a call may cost at the most, before it is made.
 
     `call` is its id, unique for ever. `amount` is in picodollars and is held on every account. The
@@ -48,7 +51,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool = False
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a call came to: its end, its use and its cost, in picodollars by part.
 
     `hold` is given where it may never have been written: the row is made of it if there is none.
@@ -81,7 +84,7 @@ class Entry(msgspec.Struct, frozen=True):
     settlement: Settlement | None
 
 
-class Balance(msgspec.Struct, frozen=True):
+class Balance(msgspec.Struct, frozen=True, gc=False):
     """What is spent and held on an account, whose limit is the one that counts at that moment."""
 
     account: Account

@@ -21,14 +21,14 @@ Limits = Mapping[tuple[str, tuple[str, ...]], int | None]
 NO_LIMITS: Limits = MappingProxyType({})
 
 
-class Totals(msgspec.Struct):
+class Totals(msgspec.Struct, gc=False):
     """What is spent and held on an account, in picodollars."""
 
     spent: int = 0
     held: int = 0
 
 
-class Row(msgspec.Struct, Generic[K]):
+class Row(msgspec.Struct, Generic[K], gc=False):
     """What counts of a row: its state, what it holds, what it cost, and its accounts, each once.
 
     `watched` are those of its accounts whose movements are to be told, by their keys.
@@ -87,7 +87,10 @@ class Judge(Generic[K]):
                 for account, key in zip(self._limited(accounts), keys, strict=True)
                 if account.limit is not None
             }
-        self._move(row, row.amount, 0)
+        amount, all_totals = row.amount, self.totals
+        for key in row.accounts:
+            all_totals[key].held += amount
+        self.changed.update(row.accounts)
 
     def close(self, row: Row[K], state: State, total: int) -> bool:
         """Put what was spent in place of what was held; False for a row that is closed.

@@ -28,7 +28,7 @@ _UNCLOSED = tuple(unclosed().values())
 _REMEMBERED = 10_000
 
 
-class _Keys(msgspec.Struct, frozen=True):
+class _Keys(msgspec.Struct, frozen=True, gc=False):
     """The keys of a hold's accounts, in their order; each once; and these accounts."""
 
     keys: tuple[_Key, ...]
@@ -36,7 +36,7 @@ class _Keys(msgspec.Struct, frozen=True):
     named: tuple[Account, ...]
 
 
-class _Kept(Row[_Key], kw_only=True):
+class _Kept(Row[_Key], kw_only=True, gc=False):
     opened: tuple[object, ...]
     named: tuple[Account, ...]
     closed: tuple[object, ...] | None = None

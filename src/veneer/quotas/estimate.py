@@ -21,7 +21,7 @@ FRAME = 16
 CHARACTERS = 4
 
 
-class Estimate(msgspec.Struct, frozen=True):
+class Estimate(msgspec.Struct, frozen=True, gc=False):
     """The tokens that a call is expected to cost: what the model reads, and what it writes."""
 
     input_tokens: int = 0
