@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -10,8 +11,10 @@ from veneer.quotas.settlement import told
 
 # What is longer tells an operator nothing more.
 MAX_FIELD = 200
+# Values of which it is remembered how they are written: models and targets come again and again.
+MAX_REMEMBERED = 64
 
-_bare = re.compile(r"[A-Za-z0-9._:/@+%,-]+")
+_bare = re.compile(r"[A-Za-z0-9._:/@+%,-]+").fullmatch
 _encoder = msgspec.json.Encoder()
 
 
@@ -84,15 +87,21 @@ def as_text(entry: Entry) -> str:
     """Render an entry as `key=value` pairs, values in JSON's quotes where they need them."""
     pairs = []
     for name, value in zip(NAMES, msgspec.structs.astuple(entry), strict=True):
+        # Half of them are unknown, and most of the others texts and numbers of ours.
         if value is None:
             continue
-        if name in FREE and _bare.fullmatch(value) is None:
-            pairs.append(f"{name}={json.dumps(value)}")
-        elif isinstance(value, bool):
+        if name in FREE:
+            pairs.append(f"{name}={_quoted(value)}")
+        elif value is True or value is False:
             pairs.append(f"{name}={'true' if value else 'false'}")
         else:
             pairs.append(f"{name}={value}")
     return " ".join(pairs)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _quoted(value: str) -> str:
+    return value if _bare(value) else json.dumps(value)
 
 
 def shown(text: str) -> str:

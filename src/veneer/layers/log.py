@@ -9,7 +9,7 @@ and what comes from outside cannot break out of its field.
 import logging
 import time
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -147,20 +147,21 @@ class _Seen:
         self.ended = False
         self.raised: type[BaseException] | None = None
 
-    async def send(self, message: Message) -> None:
-        """Count a message and hand it on."""
+    def send(self, message: Message) -> Awaitable[None]:
+        """Count a message and hand it on; only the last costs a coroutine here."""
         if message["type"] != "http.response.body":
             self.status = message.get("status", self.status)
-            await self._send(message)
-            return
+            return self._send(message)
         body = message.get("body")
         if body:
             if self.first_byte is None:
                 self.first_byte = time.perf_counter()
             self.bytes += len(body)
+        return self._send(message) if message.get("more_body") else self._end(message)
+
+    async def _end(self, message: Message) -> None:
         await self._send(message)
-        if not message.get("more_body"):
-            self.ended = True
+        self.ended = True
 
 
 def _outcome(seen: _Seen, client: Client | None, relayed: Relayed | None) -> str:
