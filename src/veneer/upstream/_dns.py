@@ -49,3 +49,12 @@ async def _addresses(url: str, origin: Origin) -> list[Place]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
     return sorted({Place(url, str(address[0])) for _, _, _, _, address in found})
+
+
+def listed(urls: Sequence[str]) -> list[Place]:
+    """Return the places of these URLs. Raises ValueError for none, and for one that stands twice."""
+    if not urls:
+        raise ValueError("A fleet without replicas serves nobody: give one URL or more.")
+    if len(set(urls)) < len(urls):
+        raise ValueError("A replica is listed twice: give each URL once.")
+    return list(map(Place, urls))

@@ -20,11 +20,14 @@ logger = logging.getLogger("veneer.upstream")
 FACTOR = 1.5
 FEW = 4
 
+# Answers that a replica breaks off, one after the other, before it rests: one may be chance.
+BREAKS = 3
+
 
 class Replica:
     """One of several servers: its app, its calls under way, whether it is there."""
 
-    __slots__ = ("app", "breaker", "member", "outstanding", "place", "turn")
+    __slots__ = ("_broken", "app", "breaker", "member", "outstanding", "place", "turn")
 
     def __init__(
         self, place: Place, app: ASGIApp, *, fleet: str, clock: Callable[[], float]
@@ -34,9 +37,18 @@ class Replica:
         self.member = f"{fleet} {place.url} {place.address or ''}"
         self.outstanding = 0
         self.turn = 0
+        self._broken = 0
         self.breaker = Breaker(
             f"{fleet}: {place.shown}", meanwhile="others are asked", logger=logger, clock=clock
         )
+
+    def ended(self, *, whole: bool) -> None:
+        """Note how an answer that had begun has ended; rest where all break off of late."""
+        self._broken = 0 if whole else self._broken + 1
+        attempt = self.breaker.begin() if self._broken >= BREAKS else None
+        if attempt is not None:
+            self.breaker.failed(attempt, "it breaks off its answers")
+            self.breaker.end(attempt)
 
     async def reachable(self) -> bool:
         """Whether the server answers; one whose app cannot be asked is taken to."""

@@ -12,14 +12,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from veneer import facts
 from veneer.call import Call
 from veneer.client import BodyTimeoutError, Client
-from veneer.errors import BODY_LATE, Error
+from veneer.errors import BODY_LATE, BrokenResponseError, Error
 from veneer.facts import Route, Unreached
 from veneer.lifetime import Lifetime
 from veneer.routing.affinity import Affinity
 from veneer.routing.prefix import Prefix
 from veneer.upstream._asking import Asking
 from veneer.upstream._discovery import Discovery
-from veneer.upstream._dns import Place, by_asking, by_name
+from veneer.upstream._dns import Place, by_asking, by_name, listed
 from veneer.upstream._repeatable import Repeatable
 from veneer.upstream._replicas import Replica, Replicas
 from veneer.upstream.failures import BUSY, UNREACHABLE
@@ -86,7 +86,7 @@ class Fleet:
         self._closed = False
         self._lifetime: Lifetime | None = None
         if isinstance(replicas, Sequence) and not isinstance(replicas, str):
-            self._replicas.set(_listed(replicas))
+            self._replicas.set(listed(replicas))
         else:
             lookup = by_name(replicas) if isinstance(replicas, str) else by_asking(replicas)
             discovery = Discovery(lookup, self._replicas.set, name=name, refresh=refresh)
@@ -171,6 +171,12 @@ class Fleet:
             asking = Asking(known, self.name, send, begun=begun)
             try:
                 await replica.app(scope, body.receive, asking.send)
+            except BrokenResponseError:
+                replica.ended(whole=False)
+                raise
+            else:
+                if asking.succeeded:
+                    replica.ended(whole=True)
             finally:
                 self._settle(taken, asking, prefix)
                 if not watched:
@@ -239,11 +245,3 @@ def _warm(affinity: Affinity, prefix: Prefix, replica: Replica) -> int:
 
 def _forget(_member: str) -> None:
     """There is nothing to forget."""
-
-
-def _listed(urls: Sequence[str]) -> list[Place]:
-    if not urls:
-        raise ValueError("A fleet without replicas serves nobody: give one URL or more.")
-    if len(set(urls)) < len(urls):
-        raise ValueError("A replica is listed twice: give each URL once.")
-    return list(map(Place, urls))
