@@ -52,7 +52,7 @@ async def _addresses(url: str, origin: Origin) -> list[Place]:
 
 
 def listed(urls: Sequence[str]) -> list[Place]:
-    """Return the places of these URLs. Raises ValueError for none, and for one that stands twice."""
+    """Return the places of these URLs. Raises ValueError for none, and for one given twice."""
     if not urls:
         raise ValueError("A fleet without replicas serves nobody: give one URL or more.")
     if len(set(urls)) < len(urls):
