@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope
 from veneer import facts
 from veneer.client import MAX_DIGITS, BodyTimeoutError, BodyTooLargeError, client_of
 from veneer.dialects import Dialect, Kind
-from veneer.errors import BODY_LATE, Error
+from veneer.errors import BODY_LATE, Error, unreadable
 from veneer.facts import RequestFact
 from veneer.members import ABSENT, Members, ResponsesMembers, StreamOptions, read_members
 from veneer.operations import Body, Endpoint, Operation, endpoint_of
@@ -157,9 +157,7 @@ def _read_members(operation: Operation, body: bytes, stored: bool, keeps: bool) 
     except RecursionError:
         return Error(Kind.INVALID_JSON, "The request body is nested too deeply.")
     except splice.DuplicateMemberError as error:
-        return Error(
-            Kind.INVALID_JSON, f"The member '{error.name}' stands twice.", param=error.name
-        )
+        return unreadable(error)
     except (msgspec.DecodeError, ValueError) as error:
         return Error(Kind.INVALID_JSON, f"The request body is not a JSON object: {error}.")
 

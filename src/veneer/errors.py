@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from veneer import facts
 from veneer.dialects import OPENAI, Dialect, Failure, Kind
 from veneer.facts import RequestId, Route
+from veneer.wire.splice import DuplicateMemberError
 
 Field = tuple[bytes, bytes]
 
@@ -86,6 +87,15 @@ class Error(msgspec.Struct, frozen=True):
             suggestion=self.suggestion,
         )
         return dialect, failure
+
+
+def unreadable(error: Exception) -> Error:
+    """Return the refusal of a call by what was raised when its body was read."""
+    if isinstance(error, DuplicateMemberError):
+        return Error(
+            Kind.INVALID_JSON, f"The member '{error.name}' stands twice.", param=error.name
+        )
+    return Error(Kind.INVALID_JSON, f"The request body cannot be read: {error}.")
 
 
 def _advise(headers: list[Field], wait: int) -> None:

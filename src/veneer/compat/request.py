@@ -16,7 +16,7 @@ from veneer.compat.target import CAPS, Target
 from veneer.compat.texts import is_said, items, may_say, with_items
 from veneer.compat.tools import messages_with_functions, with_functions
 from veneer.dialects import Kind
-from veneer.errors import Error
+from veneer.errors import Error, unreadable
 from veneer.wire import splice
 
 # What clients may read in the answer, where the target does not write it by itself.
@@ -58,12 +58,8 @@ def translated(body: bytes, target: Target) -> Translated | Error:
         return _translated(body, target)
     except RefusedError as refused:
         return refused.error
-    except splice.DuplicateMemberError as error:
-        return Error(
-            Kind.INVALID_JSON, f"The member '{error.name}' stands twice.", param=error.name
-        )
     except (ValueError, RecursionError) as error:
-        return Error(Kind.INVALID_JSON, f"The request body cannot be read: {error}.")
+        return unreadable(error)
 
 
 def _translated(body: bytes, target: Target) -> Translated:

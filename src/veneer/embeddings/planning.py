@@ -8,7 +8,7 @@ import msgspec
 from veneer.catalog.model import Capability, Model
 from veneer.dialects import Kind
 from veneer.embeddings.inputs import Caps, Shape, TooManyItemsError, items_of, over_caps, shape_of
-from veneer.errors import Error
+from veneer.errors import Error, unreadable
 from veneer.members import may_repeat
 from veneer.wire import splice
 
@@ -107,12 +107,8 @@ class Planning:
                 return plan
             inputs = self._inputs(given)
             return inputs if isinstance(inputs, Error) else divided(plan, inputs)
-        except splice.DuplicateMemberError as error:
-            return Error(
-                Kind.INVALID_JSON, f"The member '{error.name}' stands twice.", param=error.name
-            )
-        except ValueError as error:
-            return Error(Kind.INVALID_JSON, f"The request body cannot be read: {error}.")
+        except (ValueError, RecursionError) as error:
+            return unreadable(error)
 
     def _inputs(self, text: bytes) -> list[bytes] | Error:
         """Return the inputs of a call, each to be asked for alone; none where it is one already."""

@@ -9,7 +9,7 @@ from veneer.catalog.dropping import droppable, unknown_members, warning
 from veneer.catalog.model import Model
 from veneer.dialects import Kind
 from veneer.edits import edits_of
-from veneer.errors import Error
+from veneer.errors import Error, unreadable
 from veneer.routing.preferences import Preferences
 from veneer.wire import splice
 
@@ -36,12 +36,8 @@ def without_unsupported(scope: Scope, model: Model, body: bytes, *, drops: bool)
                 param=names[0],
             )
         body = splice.without(body, names)
-    except splice.DuplicateMemberError as error:
-        return Error(
-            Kind.INVALID_JSON, f"The member '{error.name}' stands twice.", param=error.name
-        )
     except ValueError as error:
-        return Error(Kind.INVALID_JSON, f"The request body cannot be read: {error}.")
+        return unreadable(error)
     edits_of(scope).warnings += map(warning, names)
     logger.debug("left out of a call to %s: %s", model.id, ", ".join(names))
     return body

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from veneer import facts
 from veneer.call import MAX_BODY, Call, read_call
 from veneer.client import Client
-from veneer.dialects import Dialect, Kind
-from veneer.errors import Error
+from veneer.dialects import Dialect
+from veneer.errors import Error, unreadable
 from veneer.facts import RequestMetadata
 from veneer.layer import Layer
 from veneer.operations import Endpoint, endpoint_of
@@ -125,7 +125,5 @@ def taken_out(body: bytes) -> tuple[bytes, Gateway] | Error:
         if isinstance(gateway, Error):
             return gateway
         return splice.remove(body, (GATEWAY,)), gateway
-    except splice.DuplicateMemberError:
-        return Error(Kind.INVALID_JSON, "The member 'gateway' stands twice.", param=GATEWAY)
     except ValueError as error:
-        return Error(Kind.INVALID_JSON, f"The request body cannot be read: {error}.")
+        return unreadable(error)
