@@ -35,7 +35,9 @@ async def call(till: Till) -> Held:
     held = await till.hold(hold(10, COUNTED, call=os.urandom(8).hex()))
     if not isinstance(held, Held):
         raise TypeError(f"{held}")
-    await till.settle(held, end(held.hold, 3))
+    settling = till.settle(held, end(held.hold, 3))
+    if settling is not None:
+        await settling
     return held
 
 
