@@ -213,7 +213,9 @@ class Route(ResponseFact, frozen=True, kw_only=True):
 
     A router says more: `model` is the target's own name for the model, and `canonical` the
     catalog's; `strategy` is what it was chosen by, `own_key` whether with a key of the caller's
-    own; `tried` are those that were asked before.
+    own; `tried` are those that were asked before. Where all tries have failed, it is not
+    `answered`: `tried` holds all of them then, and the rest is of the last that gave a status, 0
+    for none.
     """
 
     target: str
@@ -225,6 +227,12 @@ class Route(ResponseFact, frozen=True, kw_only=True):
     strategy: str | None = None
     own_key: bool = False
     tried: tuple[Tried, ...] = ()
+    answered: bool = True
+
+    @property
+    def tries(self) -> int:
+        """How many tries were made."""
+        return len(self.tried) + self.answered
 
 
 class OwnKeys(RequestFact, frozen=True):

@@ -41,6 +41,8 @@ from veneer.errors import BrokenResponseError
 from veneer.facts import OwnKeys, Route, Unreached
 from veneer.layers.compat import CompatMiddleware
 from veneer.layers.relay import RelayMiddleware
+from veneer.quotas.estimate import NOTHING, Estimate
+from veneer.quotas.settlement import untold
 from veneer.routing.preferences import Preferences
 from veneer.routing.target import Target
 from veneer.stack import Stack
@@ -238,7 +240,7 @@ async def test_no_more_than_the_tries_are_made() -> None:
     assert sum(len(app.bodies) for app in apps) == 2
     assert (exchange.status, exchange.body) == (500, ERROR)
     assert exchange.header("x-should-retry") == "false"
-    assert [tried.why for tried in fact(exchange, Route).tried] == ["status"]
+    assert [tried.why for tried in fact(exchange, Route).tried] == ["status"] * 2
 
 
 @pytest.mark.parametrize(
@@ -403,7 +405,9 @@ async def test_nobody_reached_means_nothing_used() -> None:
 
     assert exchange.status == HTTPStatus.BAD_GATEWAY
     assert fact(exchange, Unreached) is not None
-    assert fact(exchange, Route) is None
+    route = fact(exchange, Route)
+    assert (route.target, route.status, route.answered, route.tries) == ("b", 0, False, 2)
+    assert untold(exchange.scope, Estimate(100, 100), exchange.status) == NOTHING
 
 
 async def test_all_that_were_asked_are_known_where_nobody_answered() -> None:
@@ -411,9 +415,29 @@ async def test_all_that_were_asked_are_known_where_nobody_answered() -> None:
     exchange = await call().run(routed(*apps))
 
     route = fact(exchange, Route)
-    assert (route.target, [tried.target for tried in route.tried]) == ("b", ["a", "c"])
-    assert [tried.why for tried in route.tried] == ["unreachable", "broken"]
+    assert (route.target, [tried.target for tried in route.tried]) == ("b", ["a", "b", "c"])
+    assert [tried.why for tried in route.tried] == ["unreachable", "status", "broken"]
+    assert (route.status, route.answered, route.tries) == (500, False, 3)
     assert exchange.status == HTTPStatus.BAD_GATEWAY
+
+
+async def test_those_that_were_asked_are_known_where_none_gave_a_status() -> None:
+    exchange = await call().run(routed(Scripted(stays_away), Scripted(refuses)))
+
+    route = fact(exchange, Route)
+    assert (route.status, [tried.target for tried in route.tried]) == (0, ["a", "b"])
+    assert fact(exchange, Unreached) is None
+    assert untold(exchange.scope, Estimate(100, 100), exchange.status) == Estimate(100)
+
+
+async def test_what_the_last_try_has_used_is_known_where_all_have_failed() -> None:
+    used = b'{"error":{"message":"no"},"usage":{"prompt_tokens":7,"completion_tokens":1}}'
+    exchange = await call().run(routed(Scripted(answers(ERROR, 500)), Scripted(answers(used, 500))))
+
+    assert [tried.usage and tried.usage.total_tokens for tried in fact(exchange, Route).tried] == [
+        None,
+        8,
+    ]
 
 
 async def test_a_model_that_nobody_has_is_not_found() -> None:

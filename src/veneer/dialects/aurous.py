@@ -184,8 +184,9 @@ def aurous(
             said["doc_url"] = f"{docs}#{failure.form.code}"
         if failure.request_id is not None:
             said["request_id"] = failure.request_id
-        if failure.route is not None and PROVIDER in (failure.form.code or ""):
-            said["status"] = failure.route.status
+        route = failure.route
+        if route is not None and route.status and PROVIDER in (failure.form.code or ""):
+            said["status"] = route.status
         return said
 
     return msgspec.structs.replace(

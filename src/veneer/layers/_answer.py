@@ -263,7 +263,7 @@ class Answer:
 def firm(scope: Scope, error: Error) -> Error:
     """Return an error of the upstream's as it is told of a call that was tried often enough."""
     route = facts.get(scope, Route)
-    tried = error.kind in UPSTREAMS and route is not None and route.tried
+    tried = error.kind in UPSTREAMS and route is not None and route.tries > 1
     return msgspec.structs.replace(error, retry=False) if tried else error
 
 

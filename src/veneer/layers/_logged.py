@@ -113,7 +113,7 @@ def shown(text: str) -> str:
 def add_route(entry: Entry, route: Route) -> None:
     """Say where a call went, and what a router has made of it."""
     entry.upstream = route.target
-    entry.upstream_status = route.status
+    entry.upstream_status = route.status or None
     entry.upstream_request_id = route.request_id and shown(route.request_id)
     entry.upstream_ms = round(route.seconds * 1000, 1)
     if route.strategy is None:
@@ -123,7 +123,7 @@ def add_route(entry: Entry, route: Route) -> None:
     entry.strategy = route.strategy
     entry.own_key = route.own_key or None
     if route.tried:
-        entry.tries = len(route.tried) + 1
+        entry.tries = route.tries
         entry.tried = shown(",".join(map(_failure, route.tried)))
         used = [tried.usage for tried in route.tried if tried.usage is not None]
         entry.tried_tokens = sum(told(usage) for usage in used) if used else None

@@ -70,7 +70,8 @@ class Reckoning:
         known = self._known
         if self._cut is not None:
             return "cut"
-        if Unreached in known and Route not in known:
+        route = known.get(Route)
+        if Unreached in known and (route is None or not route.answered):
             return "released"
         if status is not None:
             if self._is_error(status):

@@ -43,7 +43,7 @@ def untold(scope: MutableMapping[str, Any], estimate: Estimate, status: int | No
     """
     known = scope[facts.SCOPE_KEY]
     relayed, route = known.get(Relayed), known.get(Route)
-    if route is None and Unreached in known:
+    if Unreached in known and (route is None or not route.answered):
         return NOTHING
     if failed(status) or (route is not None and failed(route.status)):
         reached = relayed is not None or route is not None

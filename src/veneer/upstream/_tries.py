@@ -55,9 +55,8 @@ class Tries:
         self._ends = clock() + _least(limits.deadline, wanted.deadline_ms)
         self._tried: list[Tried] = []
         self._failed: tuple[Try, Failure] | None = None
-        # Where the call went last, of those who have answered with a status, and which try it was.
+        # Where the call went last, of those who have answered with a status, or else of all.
         self._route: Route | None = None
-        self._routed = 0
 
     async def run(self) -> None:
         """Answer the call."""
@@ -103,8 +102,8 @@ class Tries:
         failure = await trying.run(scope, seconds)
         if failure is None:
             return True
-        if failure.status is not None:
-            self._route, self._routed = trying.route(failure.status), len(self._tried)
+        if failure.status is not None or self._route is None or not self._route.status:
+            self._route = trying.route(failure.status or 0)
         self._tried.append(trying.tried(failure))
         self._failed = trying, failure
         status = "no status" if failure.status is None else f"status {failure.status}"
@@ -115,10 +114,9 @@ class Tries:
         """Say that nobody has answered, as the last one said it, if that is for the client."""
         work, several = self._work, len(self._tried) > 1
         if self._route is not None:
-            others = self._tried[: self._routed] + self._tried[self._routed + 1 :]
-            route = msgspec.structs.replace(self._route, tried=tuple(others))
+            route = msgspec.structs.replace(self._route, tried=tuple(self._tried), answered=False)
             facts.put(work.scope, route)
-        elif not any(tried.reached for tried in self._tried):
+        if not any(tried.reached for tried in self._tried):
             facts.put(work.scope, Unreached())
         if self._failed is None:
             await NO_ROOM(work.scope, work.receive, work.send)
