@@ -73,7 +73,7 @@ class Try:
         self._known: dict[type, Any] = work.scope[facts.SCOPE_KEY]
         # What the target's app has said of where the call went.
         self._said: Route | None = None
-        self._patience = asyncio.timeout(None)
+        self._patience: asyncio.Timeout
         self._began = 0.0
         self._first = 0.0
         streams = work.stream if work.is_text else None
