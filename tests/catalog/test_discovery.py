@@ -95,6 +95,23 @@ def test_what_fails_at_first_is_tried_again_soon() -> None:
     run(story())
 
 
+def test_a_bug_of_the_app_is_told_and_names_are_asked_for_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story() -> None:
+        upstream = Upstream("a")
+        upstream.failure = KeyError("bug")
+        found = discovery(upstream)
+        async with found.lifespan():
+            await asyncio.sleep(1)
+            assert "models are no longer asked for" in caplog.text
+            upstream.failure = None
+            await asyncio.sleep(PATIENCE)
+            assert await found.find("a") is not None
+
+    run(story())
+
+
 def test_a_name_that_nobody_knows_is_asked_for_but_not_too_often() -> None:
     async def story() -> None:
         upstream = Upstream("a")

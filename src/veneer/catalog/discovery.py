@@ -84,6 +84,7 @@ class Discovery:
     async def lifespan(self) -> AsyncIterator[None]:
         """Ask at once and then regularly, for as long as it is open; a failure keeps what is."""
         task = asyncio.get_running_loop().create_task(self._keep_asking())
+        task.add_done_callback(_report)
         try:
             yield
         finally:
@@ -147,6 +148,14 @@ class Discovery:
             context_window=own.context_window or listed.context_window,
             owned_by=own.owned_by or listed.owned_by,
             created=own.created or listed.created,
+        )
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Say that a task which should go on for ever has failed: a fault in the app that is asked."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.critical(
+            "models are no longer asked for, but when a name is not known", exc_info=error
         )
 
 
