@@ -7,7 +7,8 @@ from veneer.catalog.guards import refusal
 from veneer.catalog.model import Capability, Model
 from veneer.dialects import Kind
 
-# For want of what a call is refused.
+# For want of what a call is refused: all that a model may be refused for of which nothing else is
+# known than what it can do.
 WANTING = MappingProxyType[Kind, Capability](
     {
         Kind.STREAMING_UNSUPPORTED: "streaming",
@@ -25,8 +26,5 @@ def needs_of(call: Call, body: bytes) -> frozenset[Capability]:
     """Return the capabilities that a call uses: those for want of which it would be refused."""
     found: frozenset[Capability] = frozenset()
     while (refused := refusal(Model(id="", capabilities=found), call, body)) is not None:
-        wanting = WANTING.get(refused.kind)
-        if wanting is None:
-            break
-        found |= {wanting}
+        found |= {WANTING[refused.kind]}
     return found
