@@ -79,6 +79,16 @@ def test_a_key_is_kept_shown_by_its_end_and_forgotten(provider_keys: Run, tmp_pa
     assert len(provider_keys("list", "--json")) == 1
 
 
+def test_programs_are_told_in_json(provider_keys: Run) -> None:
+    place = ("--key", "key_1", "--provider", "openai", "--json")
+    kept = provider_keys("set", *place, "--value", "env:KEY")
+    assert [kept] == provider_keys("list", "--json")
+    assert (kept["team"], kept["key"], kept["provider"]) == (None, "key_1", "openai")
+    told = provider_keys("delete", *place)
+    assert told == {"team": None, "key": "key_1", "provider": "openai", "deleted": True}
+    assert provider_keys("list") == ""
+
+
 def test_the_secret_is_rotated(provider_keys: Run, tmp_path: Path) -> None:
     provider_keys("set", "--team", "red", "--provider", "a", "--value", "env:KEY")
     secrets = ("--secret", "env:NEW", "--secret", "env:VENEER_OWN_KEYS_SECRET")
