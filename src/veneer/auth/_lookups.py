@@ -9,6 +9,7 @@ from veneer.keys.peppers import Peppers
 from veneer.keys.record import KeyRecord
 from veneer.keys.store import KeyStore
 from veneer.stores.unavailable import StoreUnavailableError
+from veneer.tasks import retrieved
 
 # At once. The store has more connections than that, so that guesses never keep the poll waiting.
 _SLOTS = 3
@@ -65,7 +66,7 @@ class Lookups:
             task = asyncio.get_running_loop().create_task(self._fetch(fingerprint, lookup))
             self._lookups[fingerprint] = lookup
             self._tasks[fingerprint] = task
-            task.add_done_callback(_retrieved)
+            task.add_done_callback(retrieved)
         # Whoever leaves does not take the answer from the others.
         return await asyncio.shield(task)
 
@@ -109,9 +110,3 @@ class Lookups:
         # The database compared them already, though in a time that may depend on them.
         matches = [hmac.compare_digest(record.digest, digest) for digest in lookup.digests]
         return asked, record if any(matches) else None
-
-
-def _retrieved(task: asyncio.Task[Entry | None]) -> None:
-    """Look at the exception of a task that nobody may be waiting for any more."""
-    if not task.cancelled():
-        task.exception()

@@ -21,6 +21,7 @@ from veneer.keys.peppers import Peppers
 from veneer.keys.store import KeyStore
 from veneer.keys.token import DEFAULT_PREFIX, checked_prefix, is_possible
 from veneer.stores.unavailable import StoreUnavailableError
+from veneer.tasks import telling
 
 logger = logging.getLogger("veneer")
 
@@ -122,7 +123,7 @@ class StoredKeys:
             asyncio.create_task(self._keep_flushing()),
         ]
         for task in tasks:
-            task.add_done_callback(_report)
+            task.add_done_callback(telling(logger, "keys are no longer polled, only asked for"))
         try:
             yield
         finally:
@@ -217,9 +218,3 @@ class StoredKeys:
             self._errands.used[entry.id] = now
             return entry.principal
         return entry.denial(now)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """Say that a task which should go on for ever has failed: a fault in the store's code."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical("keys are no longer polled, only asked for", exc_info=error)

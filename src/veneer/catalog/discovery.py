@@ -12,6 +12,7 @@ import msgspec
 
 from veneer.catalog.catalog import Catalog, stands_for_many
 from veneer.catalog.model import Model
+from veneer.tasks import telling
 
 logger = logging.getLogger("veneer.models")
 
@@ -19,6 +20,7 @@ DEFAULT_REFRESH = 300.0
 DEFAULT_TIMEOUT = 5.0
 # Seconds between two questions that calls have for a name that nobody knows.
 PATIENCE = 5.0
+FAILED = "models are no longer asked for, but when a name is not known"
 # Models of an upstream; more is no list of models.
 MOST = 10_000
 
@@ -84,7 +86,7 @@ class Discovery:
     async def lifespan(self) -> AsyncIterator[None]:
         """Ask at once and then regularly, for as long as it is open; a failure keeps what is."""
         task = asyncio.get_running_loop().create_task(self._keep_asking())
-        task.add_done_callback(_report)
+        task.add_done_callback(telling(logger, FAILED))
         try:
             yield
         finally:
@@ -148,14 +150,6 @@ class Discovery:
             context_window=own.context_window or listed.context_window,
             owned_by=own.owned_by or listed.owned_by,
             created=own.created or listed.created,
-        )
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    """Say that a task which should go on for ever has failed: a fault in the app that is asked."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.critical(
-            "models are no longer asked for, but when a name is not known", exc_info=error
         )
 
 

@@ -13,6 +13,7 @@ from veneer.breaker import Breaker
 from veneer.facts import Principal
 from veneer.provider_keys.source import ProviderKeys
 from veneer.stores.unavailable import StoreUnavailableError
+from veneer.tasks import retrieved
 
 logger = logging.getLogger("veneer.keys")
 
@@ -104,7 +105,7 @@ class RememberedProviderKeys:
                 raise StoreUnavailableError("it did not answer a moment ago")
             task = asyncio.get_running_loop().create_task(self._fetch(whose, principal, attempt))
             self._tasks[whose] = task
-            task.add_done_callback(_retrieved)
+            task.add_done_callback(retrieved)
         # Whoever leaves does not take the answer from the others.
         return await asyncio.shield(task)
 
@@ -128,9 +129,3 @@ class RememberedProviderKeys:
         if len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)
         return keys
-
-
-def _retrieved(task: asyncio.Task[Mapping[str, str]]) -> None:
-    """Look at the exception of a task that nobody may be waiting for any more."""
-    if not task.cancelled():
-        task.exception()

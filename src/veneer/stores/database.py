@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from veneer.stores.migrations import Schema, migrate
 from veneer.stores.unavailable import StoreUnavailableError
+from veneer.tasks import retrieved
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -69,7 +70,7 @@ class Database:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._prepare(schema))
             self._preparing[schema.component] = task
-            task.add_done_callback(_retrieved)
+            task.add_done_callback(retrieved)
         await asyncio.wait({task}, timeout=self._timeout)
         if not task.done():
             raise StoreUnavailableError(f"the tables are not ready after {self._timeout:g} s")
@@ -102,7 +103,7 @@ class Database:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_retrieved)
+        task.add_done_callback(retrieved)
         try:
             await asyncio.wait({task}, timeout=seconds)
             if task.done():
@@ -174,9 +175,3 @@ def _stop(task: asyncio.Task[Any]) -> None:
     if not task.done():
         task.cancel()
         asyncio.get_running_loop().call_later(_PATIENCE, task.cancel)
-
-
-def _retrieved(task: asyncio.Task[Any]) -> None:
-    """Look at the exception of a task that nobody may be waiting for any more."""
-    if not task.cancelled():
-        task.exception()
