@@ -53,7 +53,7 @@ class Breaker:
 
     @property
     def rest(self) -> float:
-        """The seconds for which `begin` allows no attempt; while one is made, those of the pause."""
+        """Seconds for which `begin` allows no attempt; while one is made, those of the pause."""
         if not self._away:
             return 0.0
         return self._pause if self._trying else max(0.0, self._ask_at - self._clock())
