@@ -1,12 +1,18 @@
 """Health checks: targets that can tell are asked whether they are reachable."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from veneer.routing.target import Target
+from veneer.tasks import telling
 from veneer.upstream._roster import Roster
 from veneer.wiring import chain
+
+logger = logging.getLogger("veneer.upstream")
+
+FAILED = "targets are no longer asked whether they are there"
 
 Check = Callable[[], Awaitable[bool]]
 
@@ -22,6 +28,7 @@ class Checks:
     async def running(self) -> AsyncIterator[None]:
         """Ask, at once and then regularly."""
         task = asyncio.get_running_loop().create_task(self._run())
+        task.add_done_callback(telling(logger, FAILED))
         try:
             yield
         finally:
