@@ -163,6 +163,7 @@ def test_the_ways_in_which_clients_write_the_field_are_read(part_of_model: bytes
         form(part(b"form-data; name=\"model\"; filename*=utf-8''m", b"whisper-1")),
         form(named(b"model", b"d2hpc3Blcg==", b"Content-Transfer-Encoding: base64")),
         form(named(b"model", b"x", b"Content-Type: text/plain; charset=utf-16")),
+        form(named(b"model", b"x", b"Content-Type: text/plain; charset*=utf-8''utf-16")),
         form(named(b"model", b"x" * (MAX_VALUE + 1))),
     ],
 )
@@ -190,6 +191,7 @@ def test_a_field_that_could_be_read_in_two_ways_is_refused(data: bytes) -> None:
         form(part(b'form-data; name="a"', b"x", b"a: b\nContent-Disposition: form-data")),
         form(part(b'form-data; name="a"', b"x", b"no field")),
         form(b"--" + BOUNDARY + b"\r\n\r\n\r\n"),
+        form(named(b"_charset_", b"utf-16"), MODEL),
         form(named(b"a", b"x\n--" + BOUNDARY + b"\n")),
         form(named(b"a", b"x\r\n--" + BOUNDARY + b" \r\n")),
         form(named(b"a", b"x\r\n--" + BOUNDARY + b"0\r\n")),
@@ -236,6 +238,9 @@ def test_a_boundary_is_read(kind: bytes, boundary: bytes) -> None:
         b'multipart/form-data; boundary="a b"',
         b"multipart/form-data; boundary=" + b"a" * 71,
         b"multipart/mixed; boundary=a",
+        b"multipart/form-data; boundary=a; charset=utf-7",
+        b"multipart/form-data; charset=utf-8; boundary=a; charset=utf-7",
+        b'multipart/form-data; boundary=a; charset="unicode_escape"',
     ],
 )
 def test_what_names_no_boundary_or_several_is_refused(kind: bytes) -> None:

@@ -40,10 +40,12 @@ _DISPOSITION = re.compile(
 _NAMES = re.compile(rb";\s*name\s*\*?\d*\s*\*?\s*=", re.IGNORECASE).findall
 _FILE = re.compile(rb";\s*filename\*?=", re.IGNORECASE).search
 _STRAY = re.compile(rb"[\r\n\0]").search
-_CHARSET = re.compile(rb";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE).findall
+_CHARSET = re.compile(rb";\s*charset\s*\*?\d*\s*\*?\s*=\s*\"?([^\s\";]*)", re.IGNORECASE).findall
 
 _PLAIN_ENCODINGS = frozenset([b"7bit", b"8bit", b"binary"])
 _PLAIN_CHARSETS = frozenset([b"utf-8", b"us-ascii"])
+# The field whose value is the charset of the others (RFC 7578, section 4.6).
+_CHARSET_FIELD = b"_charset_"
 _CRLF = b"\r\n"
 
 
@@ -61,13 +63,17 @@ class FieldError(FormError):
 def boundary_of(content_type: bytes) -> bytes:
     """Return what separates the parts, by the Content-Type; FormError where it is no form's."""
     found = _TYPE(content_type)
-    boundaries = [
-        parameter[2] or parameter[3]
+    parameters = [
+        (parameter[1].lower(), parameter[2] or parameter[3] or b"")
         for parameter in (() if found is None else _TYPE_PARAMETER(found[1]))
-        if parameter[1].lower() == b"boundary"
     ]
-    if len(boundaries) != 1 or not boundaries[0] or not _BOUNDARY(boundaries[0]):
+    boundaries = [value for name, value in parameters if name == b"boundary"]
+    if len(boundaries) != 1 or not _BOUNDARY(boundaries[0]):
         raise FormError("The Content-Type has to be multipart/form-data with one boundary.")
+    # Some read names and values in it: in UTF-7, `+AG0AbwBkAGUAbA-` is `model`.
+    charsets = (value.lower() for name, value in parameters if name == b"charset")
+    if not _PLAIN_CHARSETS.issuperset(charsets):
+        raise FormError("The form has to be in UTF-8.")
     return boundaries[0]
 
 
@@ -202,6 +208,8 @@ def _is_of(head: bytes, name: bytes) -> bool:
     if found is None or len(_NAMES(disposition)) != 1:
         raise FormError("The form has a part without a plain name.")
     called = found["bare"] if found["quoted"] is None else found["quoted"]
+    if called.lower() == _CHARSET_FIELD:
+        raise FormError("The form has to be in UTF-8, and not to name a charset.")
     if called != name:
         if called.strip().lower() == name:
             raise FieldError(f"The form has a field that may be taken for '{name.decode()}'.")
