@@ -184,6 +184,7 @@ def test_a_field_that_could_be_read_in_two_ways_is_refused(data: bytes) -> None:
         form(part(b'form-data; name="a"; name="model"', b"x")),
         form(part(b'form-data; name="a"; filename="\\"; name=model; x="', b"x")),
         form(part(b'form-data; name="a"; filename="; name=model"', b"x")),
+        form(part(b'form-data; filename="a; name=model"', b"x")),
         form(part(b'attachment; name="model"', b"x")),
         form(part(b"form-data", b"x")),
         form(part(b'form-data; name="a"', b"x", b'Content-Disposition: form-data; name="model"')),

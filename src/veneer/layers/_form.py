@@ -23,7 +23,7 @@ CODED = Error(
 )
 NO_FORM = Error(
     Kind.UNSUPPORTED_MEDIA_TYPE,
-    "This operation takes a form: send Content-Type: multipart/form-data.",
+    "This operation takes a form: send Content-Type: multipart/form-data, in UTF-8.",
     headers=CLOSE,
 )
 PLAIN = frozenset([b"", b"identity"])

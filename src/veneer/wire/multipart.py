@@ -205,9 +205,9 @@ def _is_of(head: bytes, name: bytes) -> bool:
         given[key] = value.strip(b" \t")
     disposition = given.get(b"content-disposition", b"")
     found = _DISPOSITION(disposition)
-    if found is None or len(_NAMES(disposition)) != 1:
+    called = None if found is None else found["bare"] or found["quoted"]
+    if called is None or len(_NAMES(disposition)) != 1:
         raise FormError("The form has a part without a plain name.")
-    called = found["bare"] if found["quoted"] is None else found["quoted"]
     if called.lower() == _CHARSET_FIELD:
         raise FormError("The form has to be in UTF-8, and not to name a charset.")
     if called != name:
