@@ -112,7 +112,7 @@ def show(result: Result) -> None:
         Table("Calls", [f"{workers} calls" for workers in WORKERS], speeds),
     ]
     lines = {
-        f"workers: {workers}": [(count, f"{workers} {count}") for count in STREAMS]
+        f"workers: {workers}": [(float(count), f"{workers} {count}") for count in STREAMS]
         for workers in WORKERS
     }
     result.plots = [

@@ -15,13 +15,14 @@ import json
 import secrets
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time
+from typing import Any
 
 import msgspec
 from bench_ledger import calls as ledger_calls
@@ -54,6 +55,7 @@ TRIES = 3
 
 # A case makes so many calls; the CPU time of each is its sample.
 Case = Callable[[], Mapping[str, float]]
+Maker = Callable[[asyncio.Runner, ExitStack], Iterator[tuple[str, Case]]]
 
 TITLES = {
     "body": "bytes of the request and of the answer",
@@ -89,7 +91,7 @@ def bodies(loop: asyncio.Runner, held: ExitStack) -> Iterator[tuple[str, Case]]:
         yield f"body {size}", of_stack(loop, partial(whole.calls, app, scope, request, times))
 
 
-def padded(body: bytes, size: int, put: Callable[[dict, dict], None]) -> bytes:
+def padded(body: bytes, size: int, put: Callable[[Any, Any], None]) -> bytes:
     """Return a body of so many bytes, by a longer text in it."""
     whole_body = json.loads(body)
     words = "The Danube runs through Vienna. "
@@ -97,7 +99,9 @@ def padded(body: bytes, size: int, put: Callable[[dict, dict], None]) -> bytes:
     return json.dumps(whole_body).encode()
 
 
-def of_stack(loop: asyncio.Runner, calls: Callable[[], Awaitable[tuple[float, float]]]) -> Case:
+def of_stack(
+    loop: asyncio.Runner, calls: Callable[[], Coroutine[Any, Any, tuple[float, float]]]
+) -> Case:
     """Return a case of calls that take their time themselves."""
     return lambda: {"cpu_us": min(loop.run(calls())[0] for _ in range(TRIES)) * 1e6}
 
@@ -131,7 +135,7 @@ def keys(loop: asyncio.Runner, held: ExitStack) -> Iterator[tuple[str, Case]]:
         given = held.enter_context(configured)
         fill_keys(Path(stores.keys.removeprefix("sqlite:///")), number)
         store = open_key_store(stores.keys)
-        held.callback(lambda store=store: loop.run(store.aclose()))
+        held.callback(_close, loop, store)
 
         async def look(
             store: KeyStore = store, peppers: Peppers = given.peppers, known: int = known
@@ -257,8 +261,12 @@ def recordings(loop: asyncio.Runner, held: ExitStack) -> Iterator[tuple[str, Cas
         yield f"recordings {number}", timed(loop, partial(record, store, CALLS), CALLS)
 
 
+def _close(loop: asyncio.Runner, store: KeyStore) -> None:
+    loop.run(store.aclose())
+
+
 @contextmanager
-def entered(loop: asyncio.Runner, context: AbstractAsyncContextManager[None]) -> Iterator[None]:
+def entered(loop: asyncio.Runner, context: AbstractAsyncContextManager[object]) -> Iterator[None]:
     """Hold a context open in a loop that runs now and then."""
     stack = AsyncExitStack()
     loop.run(stack.enter_async_context(context))
@@ -271,7 +279,7 @@ def entered(loop: asyncio.Runner, context: AbstractAsyncContextManager[None]) ->
 def measure(*, rounds: int, rows_at_most: float) -> Result:
     """Measure them, one kind after the other, each in turns."""
     result = Result(name="growth", doc=__doc__, settings={"rounds": rounds, "calls": CALLS})
-    makers = {
+    makers: Mapping[str, Maker] = {
         "body": bodies,
         "policies": policies,
         "keys": keys,
@@ -294,7 +302,7 @@ def show(result: Result, kind: str, cases: list[str]) -> None:
     result.labels |= {case: f"{size:,}" for case, size in zip(cases, sizes, strict=True)}
     columns = [Column("cpu_us", "µs of CPU a call", ratio_to=cases[0])]
     result.tables.append(Table(TITLES[kind], cases, columns))
-    line = [(max(1, size), case) for size, case in zip(sizes, cases, strict=True)]
+    line = [(float(max(1, size)), case) for size, case in zip(sizes, cases, strict=True)]
     result.plots.append(
         Plot(
             f"growth-{kind}",

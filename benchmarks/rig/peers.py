@@ -100,7 +100,15 @@ def _litellm(path: Path, home: Path, origin: str) -> Launch:
     }
     # JSON is YAML, too.
     config.write_text(json.dumps(settings))
-    command = [path, "--config", config, "--host", "127.0.0.1", "--port", str(port)]
+    command: list[str | Path] = [
+        path,
+        "--config",
+        config,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     quiet = {"LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "False", "LITELLM_MODE": "PRODUCTION"}
     return Launch([*command, "--num_workers", "1"], port, env=quiet)
 
@@ -156,7 +164,7 @@ api_key_location = "none"
 def _vllm_router(path: Path, _: Path, origin: str) -> Launch:
     port = free_port()
     where = ["--host", "127.0.0.1", "--port", str(port), "--prometheus-port", str(free_port())]
-    command = [path, "--worker-urls", origin, "--policy", "round_robin", *where]
+    command: list[str | Path] = [path, "--worker-urls", origin, "--policy", "round_robin", *where]
     return Launch([*command, "--log-level", "error"], port, Call(headers={}))
 
 

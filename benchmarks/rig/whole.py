@@ -71,7 +71,7 @@ async def _alive(app: ASGIApp) -> AsyncIterator[None]:
     told: asyncio.Queue[Message] = asyncio.Queue()
     said: asyncio.Queue[Message] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-    task = asyncio.create_task(app(scope, told.get, said.put))
+    task = asyncio.ensure_future(app(scope, told.get, said.put))
     for event in ("startup", "shutdown"):
         await told.put({"type": f"lifespan.{event}"})
         answer = await said.get()
@@ -135,7 +135,7 @@ async def calls(
 
     async def one_after_the_other(count: int) -> None:
         for _ in range(count):
-            left = [{"type": "http.request", "body": body, "more_body": False}]
+            left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
             async def receive(left: list[Message] = left) -> Message:
                 return left.pop() if left else await staying
