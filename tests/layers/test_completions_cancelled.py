@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from tests.asgi import running
+from tests.asgi import read_body, running
 from tests.layers import costs
 from tests.layers.completions import ANN, BOB, Model, as_caller, cancel, kept, retrieve
 from tests.layers.keyed import Watched
@@ -14,6 +15,9 @@ from tests.layers.probe import call
 from tests.layers.streams import CHAT, DONE, USAGE, chunk, members
 from tests.limiters import virtual
 from tests.lint import Lint
+from veneer.client import client_of
+from veneer.completions.joining import MAX_INDEX
+from veneer.errors import BrokenResponseError
 from veneer.layers.completions import CompletionsMiddleware
 from veneer.layers.relay import RelayMiddleware
 
@@ -108,6 +112,44 @@ async def test_one_that_has_begun_a_plain_answer_gets_another() -> None:
         [name] = names(layer)
         assert (await cancel(layer, name)).status == 200
         assert (await task).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_an_answer_that_is_no_stream_and_has_begun_gets_no_second(*, whole: bool) -> None:
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"Hel", "more_body": not whole})
+        begun.set()
+        with client_of(scope, receive).while_connected():
+            await end.wait()
+
+    layer = Known(Lint(CompletionsMiddleware(app)), ANN)
+    exchange = call()
+    async with running(layer, exchange) as task:
+        await begun.wait()
+        [name] = names(layer)
+        assert (await cancel(layer, name)).status == 200
+        if whole:
+            await task
+        else:
+            with pytest.raises(BrokenResponseError):
+                await task
+    assert (exchange.body, exchange.ended) == (b"Hel", whole)
+
+
+async def test_no_more_choices_are_told_of_than_are_ever_kept() -> None:
+    model = Model()
+    layer = kept(model)
+    exchange = call(n=10_000_000)
+    async with running(layer, exchange) as task:
+        await model.begun.wait()
+        [name] = names(layer)
+        told = (await cancel(layer, name)).json()
+        await task
+    assert len(told["choices"]) == MAX_INDEX
 
 
 async def test_choices_that_were_finished_stay_so() -> None:

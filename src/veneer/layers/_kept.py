@@ -11,10 +11,10 @@ from starlette.types import Message, Scope, Send
 from veneer import facts
 from veneer.call import Call
 from veneer.completions.documents import Node, Status, bare, completed
-from veneer.completions.joining import Joining
+from veneer.completions.joining import MAX_INDEX, Joining
 from veneer.completions.run import Run
 from veneer.dialects import Kind
-from veneer.errors import Error
+from veneer.errors import BrokenResponseError, Error
 from veneer.facts import Relayed
 from veneer.layers._last import last_event, used
 from veneer.layers._renamed import Renamed
@@ -44,6 +44,7 @@ class Kept:
 
     __slots__ = (
         "_call",
+        "_choices",
         "_document",
         "_joining",
         "_known",
@@ -58,6 +59,7 @@ class Kept:
         "_start",
         "_started",
         "_terms",
+        "_whole",
     )
 
     def __init__(self, scope: Scope, send: Send, call: Call, run: Run, terms: Terms) -> None:
@@ -65,6 +67,8 @@ class Kept:
         self._known: dict[type, Any] = scope[facts.SCOPE_KEY]
         self._send = send
         self._call = call
+        # Any number may be asked for; of more than those, nothing is kept either.
+        self._choices = min(call.choices, MAX_INDEX)
         self._run = run
         self._terms = terms
         self._renamed = Renamed(run.head.id)
@@ -75,7 +79,7 @@ class Kept:
         self._last = BLANK_LINE
         # The start of a plain answer, until its body has come.
         self._start: Message | None = None
-        self._started = self._passing = False
+        self._started = self._passing = self._whole = False
         self._document: bytes | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -88,6 +92,8 @@ class Kept:
             return self._take_json(self._start, message)
         if message["type"] == "http.response.start" and self._holds(message):
             return asyncio.sleep(0)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._whole = True
         return self._send(message)
 
     def result(self, *, left: bool) -> bytes | None:
@@ -99,7 +105,7 @@ class Kept:
         if run.cancelled:
             joined = self._joined()
             error = self._told(BY_REQUEST)
-            document = run.head.cancelled(joined, self._call.choices, error)
+            document = run.head.cancelled(joined, self._choices, error)
             usage = joined.get("usage") or self._used()
             self._document = self._encoded({**document, "usage": usage} if usage else document)
             return self._document
@@ -107,12 +113,19 @@ class Kept:
             return None
         if left:
             error = self._told(LEFT)
-            return self._encoded(run.head.cancelled(self._joined(), self._call.choices, error))
+            return self._encoded(run.head.cancelled(self._joined(), self._choices, error))
         error = self._joining.error or self._told(INTERRUPTED)
         return self._encoded(run.head.ended(self._joined(), "failed", error))
 
     async def end(self) -> None:
-        """Give the client of a call that was cancelled the end of its answer."""
+        """Give the client of a call that was cancelled the end of its answer.
+
+        Raises `BrokenResponseError` where that has begun, and is no stream: it has no other end.
+        """
+        if self._joining is None and self._started:
+            if not self._whole:
+                raise BrokenResponseError
+            return
         if self._joining is None and not self._call.stream:
             await self._end_plain()
             return
@@ -124,7 +137,7 @@ class Kept:
         joined = self._joined()
         unfinished = [] if self._joining is None else self._joining.unfinished
         if not joined.get("choices"):
-            unfinished = [*range(self._call.choices)]
+            unfinished = [*range(self._choices)]
         usage = None if "usage" in joined else self._used()
         last = last_event(self._run.head, joined, unfinished, usage)
         body = (BLANK_LINE if begun else b"") + last + DONE
@@ -156,7 +169,8 @@ class Kept:
         self._start, self._started = None, True
         body = message.get("body", b"")
         document = None
-        if not message.get("more_body", False):
+        self._whole = not message.get("more_body", False)
+        if self._whole:
             body, document = self._read(body)
         if document is not None:
             headers = [each for each in start["headers"] if each[0] != b"content-length"]
