@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from veneer import facts
 from veneer.facts import RequestFact, RequestId, Usage
@@ -55,6 +57,47 @@ def test_a_subclass_is_a_type_of_its_own() -> None:
 
     assert facts.get(scope, Tenant) is None
     assert facts.get(scope, Special) == Special("a")
+
+
+def test_all_facts_are_those_that_are_put_and_got() -> None:
+    scope: dict[str, Any] = {}
+    facts.put(scope, Tenant("a"))
+    known = facts.all_in(scope)
+    known[Usage] = Usage(input_tokens=3)
+    facts.put(scope, Tenant("b"))
+
+    assert known == {Tenant: Tenant("b"), Usage: Usage(input_tokens=3)}
+    assert facts.get(scope, Usage) == Usage(input_tokens=3)
+
+
+def test_the_first_to_ask_for_all_facts_opens_them() -> None:
+    scope: dict[str, Any] = {}
+    known = facts.all_in(scope)
+    assert facts.all_in(scope) is known
+    facts.put({**scope}, Tenant("a"))
+
+    assert facts.all_in(scope) is known
+    assert known == {Tenant: Tenant("a")}
+    assert facts.all_in({}) == {}
+
+
+KINDS = (Tenant, RequestId)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.text(max_size=2), st.booleans())))
+def test_however_facts_are_read_and_written_they_are_the_same(
+    puts: list[tuple[Any, str, bool]],
+) -> None:
+    scope: dict[str, Any] = {}
+    for kind, value, directly in puts:
+        if directly:
+            facts.all_in(scope)[kind] = kind(value)
+        else:
+            facts.put({**scope} if facts.SCOPE_KEY in scope else scope, kind(value))
+        assert facts.get(scope, kind) == facts.all_in(scope)[kind] == kind(value)
+    assert [facts.get(scope, kind) for kind in KINDS] == [
+        facts.all_in(scope).get(kind) for kind in KINDS
+    ]
 
 
 def test_facts_do_not_change() -> None:

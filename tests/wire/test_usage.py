@@ -234,6 +234,14 @@ def test_no_function_raises_whatever_an_event_holds(event: Any) -> None:
         assert is_terminal_event(text) in {True, False}
 
 
+@given(OBJECTS, st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_what_is_passed_over_without_decoding_has_nothing(
+    event: Any, separators: tuple[str, str]
+) -> None:
+    data = json.dumps(event, separators=separators).encode()
+    assert usage_in_event(data) == usage_in_body(data)
+
+
 @pytest.mark.parametrize(
     "event",
     [
