@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.asgi import Exchange, Responder, http_scope, running
+from tests.asgi import Exchange, Responder, http_scope, json_request, running
 from tests.layers.completions import ANN, BOB, EVE, RED, Model, as_caller, cancel, kept, retrieve
 from tests.layers.keyed import Watched
 from tests.layers.limits import Known
@@ -263,6 +263,13 @@ async def test_what_the_model_wrote_is_kept_only_where_it_may_be(
     assert told["usage"]["total_tokens"] == 8
     assert not any(word in again.body for word in (b"Hel", b"Hi"))
     assert not any(b"Hel" in str(kept).encode() for kept in store.recordings)
+
+
+async def test_a_call_may_ask_in_escapes_not_to_be_kept() -> None:
+    layer = kept(plain())
+    body = compact({"model": "small", "messages": [], "store": False})
+    answer = await json_request(body.replace(b"store", b"st\\u006fre")).run(layer)
+    assert not (await retrieve(layer, answer.json()["id"])).json()["retained"]
 
 
 async def test_a_call_may_ask_in_so_many_words_to_be_kept() -> None:

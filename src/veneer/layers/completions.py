@@ -29,6 +29,7 @@ from veneer.idempotency.memory import MemoryRecordingStore
 from veneer.idempotency.store import RecordingStore, StoreUnavailableError
 from veneer.layer import Layer
 from veneer.layers._kept import Kept, Terms
+from veneer.members import may_have
 from veneer.operations import Endpoint, endpoint_of
 from veneer.prices.credits import Credits
 from veneer.wire import splice
@@ -37,6 +38,8 @@ CHAT = "chat.completions"
 STORED = "chat.completions.stored"
 PREFIX = b"chat/completions/"
 CANCEL = "/cancel"
+
+_STORE = (b'"store"',)
 
 DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
@@ -179,7 +182,7 @@ class CompletionsMiddleware(Layer):
 
 def _is_secret(body: bytes) -> bool:
     """Whether a call asks for its answer not to be kept."""
-    if b'"store"' not in body:
+    if not may_have(body, _STORE):
         return False
     try:
         return splice.value(body, ("store",)) == b"false"
