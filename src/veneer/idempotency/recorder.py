@@ -131,7 +131,8 @@ class Recorder:
         relayed = self._facts.get(Relayed)
         if relayed is not None:
             return bool(relayed.complete)
-        return b"[DONE]" in body and _DONE.search(body) is not None
+        # Not `in`: for bytes, that raises and drops an exception first.
+        return body.find(b"[DONE]") >= 0 and _DONE.search(body) is not None
 
     def _wait_for_the_end(self) -> None:
         if self._timer is None:

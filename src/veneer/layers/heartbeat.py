@@ -183,7 +183,8 @@ class _Stream:
         self._last = self._loop.time()
         if len(body) < ENOUGH:
             body = self._tail[-ENOUGH:] + body
-        if b"id:" in body or self._tail[-1:] != b"\n":
+        # Not `in`: for bytes, that raises and drops an exception first.
+        if body.find(b"id:") >= 0 or self._tail[-1:] != b"\n":
             self._ids = self._ids or b"\nid:" in self._tail[-ENOUGH:] + body
         self._tail = body
 

@@ -8,6 +8,7 @@ from veneer.upstream.transport import Request
 _BODILESS = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"))
 _METHODS = frozenset((b"GET", b"POST"))
 _TARGET = re.compile(rb"[^\x00-\x20\x7f]+").fullmatch
+_LINE = b": ".join
 _OURS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding"))
 
 
@@ -37,17 +38,17 @@ def render_head(request: Request, host: bytes) -> bytes:
     """
     method, target, fields = request.method, request.target, request.headers
     frame = framing(request)
-    lines = [b": ".join(field) for field in fields]
-    lines.insert(0, host)
+    lines = [host, *map(_LINE, fields)]
     if frame is not None:
-        lines.append(b": ".join(frame))
+        lines.append(_LINE(frame))
     head = b"%b %b%b\r\n\r\n" % (method, target, b"\r\n".join(lines))
     # `host` is two lines, and an empty one comes last.
     breaks = len(lines) + 2
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+    # Not `in`: for bytes, that raises and drops an exception first.
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or head.find(b"\0") >= 0:
         raise ValueError("a request holds a line end or NUL where none may stand")
     if not (method in _METHODS or method.isalpha()) or method == b"CONNECT" or not _TARGET(target):
         raise ValueError("a request needs a method and an encoded target, neither with blanks")
-    if not _OURS.isdisjoint([name for name, _ in fields]):
+    if not _OURS.isdisjoint(dict(fields)):
         raise ValueError("host, framing and connection fields are the transport's to write")
     return head
