@@ -159,6 +159,8 @@ def test_the_ways_in_which_clients_write_the_field_are_read(part_of_model: bytes
         form(MODEL, FILE, MODEL),
         form(MODEL, named(b"Model", b"x")),
         form(named(b" model", b"x")),
+        form(MODEL, named(b"model[]", b"x")),
+        form(named(b"model[0]", b"x"), MODEL),
         form(part(b'form-data; name="model"; filename="m"', b"whisper-1")),
         form(part(b"form-data; name=\"model\"; filename*=utf-8''m", b"whisper-1")),
         form(named(b"model", b"d2hpc3Blcg==", b"Content-Transfer-Encoding: base64")),

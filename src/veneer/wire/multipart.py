@@ -211,7 +211,8 @@ def _is_of(head: bytes, name: bytes) -> bool:
     if called.lower() == _CHARSET_FIELD:
         raise FormError("The form has to be in UTF-8, and not to name a charset.")
     if called != name:
-        if called.strip().lower() == name:
+        # Some read `model[]` as one more value of `model`.
+        if called.partition(b"[")[0].strip().lower() == name:
             raise FieldError(f"The form has a field that may be taken for '{name.decode()}'.")
         return False
     encoding = given.get(b"content-transfer-encoding", b"binary").lower()
