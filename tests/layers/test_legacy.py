@@ -39,6 +39,11 @@ async def test_below_a_host_the_way_is_the_hosts() -> None:
     assert answer.header("location") == "/api/v1/new"
 
 
+async def test_no_root_that_a_request_has_chosen_leads_to_another_server() -> None:
+    answer = await ask("//else.example/v1/old", root_path="//else.example")
+    assert answer.header("location") == "/else.example/v1/new"
+
+
 @pytest.mark.parametrize("path", ["/v1/old/", "/v1/older/x", "/v1/new", "/v1/OLD", "/"])
 async def test_all_else_passes(path: str) -> None:
     assert (await ask(path)).body == b"app"

@@ -60,7 +60,9 @@ class LegacyMiddleware(Layer):
             return
         to, sunset = found
         query = scope.get("query_string") or b""
-        place = (scope.get("root_path", "") + to).encode() + (b"?" + query if query else b"")
+        # A host may have its root from the request's own path.
+        path = "/" + (scope.get("root_path", "") + to).lstrip("/")
+        place = path.encode() + (b"?" + query if query else b"")
         deprecated = (facts.get(scope, Dialect) or OPENAI).deprecated
         headers = [(b"location", place), deprecated, *sunset, (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": MOVED, "headers": headers})
