@@ -41,6 +41,18 @@ def test_every_chunk_gets_it_however_the_upstream_writes_its_own(
     assert members(answer) == [*({**each, "id": OURS} for each in chunks), "[DONE]"]
 
 
+@pytest.mark.parametrize("first", [None, 5])
+def test_an_id_that_is_no_text_is_not_looked_for_in_other_chunks(first: object) -> None:
+    call = {"id": first, "function": {"arguments": "{"}}
+    chunks: list[dict[str, Any]] = [
+        {"id": first, "choices": []},
+        {"choices": [{"delta": {"tool_calls": [call]}}]},
+        {"id": 51, "choices": []},
+    ]
+    answers = members(renamed(*map(event, chunks)))
+    assert answers == [{**chunks[0], "id": OURS}, chunks[1], {"id": OURS, "choices": []}]
+
+
 def test_a_text_that_tells_of_an_id_stays() -> None:
     text = 'say "id":"chatcmpl-1" and \\"id\\":\\"chatcmpl-1\\"'
     answers = members(renamed(chunk("a"), chunk(text), chunk(text) + chunk(text)))

@@ -48,8 +48,8 @@ class Renamed:
             return event
         start, end = found["id"]
         key = data.rfind(b'"id"', 0, start)
-        # Some begin with an empty id, of which nothing can be told.
-        if key >= 0 and end - start > len(b'""'):
+        # Some begin with an empty id, or null, as calls of tools have; a number may begin another.
+        if key >= 0 and end - start > len(b'""') and data.startswith(b'"', start):
             self._names = (data[key:end], data[key:start] + self._id)
             head = b"data: " + data[:start]
             first = data[:key].strip() == b"{" and event.startswith(head)
