@@ -107,8 +107,12 @@ def _most(ask: Ask) -> int:
     return max(min(ask.tries, 1 + wanted.max_fallback_attempts), 1)
 
 
-def _steps(offer: Offer, ask: Ask) -> list[Step]:
+def _steps(offer: Offer, ask: Ask) -> Sequence[Step]:
     """Return the tries of an offer: by the caller's own key first, where there is one."""
+    if offer.platform and not (
+        ask.own_keys or ask.preferences.only_byok or offer.unknown_parameters
+    ):
+        return offer.steps
     dropped: tuple[str, ...] = ()
     if offer.unknown_parameters:
         dropped = tuple(sorted(offer.unknown_parameters & ask.parameters))

@@ -59,6 +59,11 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             float(price.request or 0),
         )
 
+    @cached_property
+    def steps(self) -> "tuple[Step]":
+        """The try of a call with the operator's key, of which all members are known to it."""
+        return (Step(offer=self),)
+
 
 class Spread(msgspec.Struct, frozen=True, gc=False):
     """How a measure is distributed: where it is of late, its percentiles, how often it was taken.

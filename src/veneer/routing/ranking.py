@@ -94,20 +94,19 @@ def drawn(
     """
     taken: list[int] = []
     while order and len(taken) < most:
+        if len(order) == 1:
+            taken.append(order.pop())
+            break
         least = found[order[0]] + NEAR
         alike = 1
         while alike < len(order) and found[order[alike]] <= least:
             alike += 1
         at = 0
         if alike > 1:
-            at, draw = _pick([_share(pairs[index]) for index in order[:alike]], draw)
+            likely = [pairs[index] for index in order[:alike]]
+            at, draw = _pick([o.weight / (1 + r.outstanding) for o, r in likely], draw)
         taken.append(order.pop(at))
     return taken
-
-
-def _share(pair: Pair) -> float:
-    offer, reading = pair
-    return offer.weight / (1 + reading.outstanding)
 
 
 def _pick(shares: Sequence[float], draw: float) -> tuple[int, float]:

@@ -24,6 +24,9 @@ MOST_HELD = 64 * 1024
 # How many of the last parts of an answer are looked at for its usage.
 LAST_PARTS = 8
 
+# Bound here, for looking an enumeration's member up by its class is a call each time.
+OK, FIRST_ERROR = HTTPStatus.OK, HTTPStatus.BAD_REQUEST
+
 # Content codings of a stream that can be read.
 UNCODED = (None, b"", b"identity")
 
@@ -182,10 +185,10 @@ class Attempt:
         kind = fields.media_type(fields.get(headers, b"content-type") or b"")
         is_stream = fields.is_event_stream(kind)
         uncoded = fields.get(headers, b"content-encoding") in UNCODED
-        self._needs_body = status < HTTPStatus.BAD_REQUEST and self._streams is not None
+        self._needs_body = status < FIRST_ERROR and self._streams is not None
         if self._needs_body and self._streams != is_stream:
             self.why = "broken"
-        elif status == HTTPStatus.OK and is_stream and uncoded:
+        elif status == OK and is_stream and uncoded:
             self._events = EventSplitter(MOST_HELD)
 
     async def _judge(self, message: Message) -> None:

@@ -12,6 +12,7 @@ from veneer.routing.offers import Offers
 from veneer.routing.plan import Offer, Reading
 from veneer.routing.prefix import Prefix
 from veneer.routing.target import Target
+from veneer.upstream._patience import Deadlines
 from veneer.upstream._standing import MINUTE, Standing
 
 # Lists of models whose offers are remembered: what clients name is theirs, and may be anything.
@@ -45,10 +46,12 @@ class Roster:
             raise ValueError("The weights of all targets are 0: give one of them another.")
         self.targets = tuple(targets)
         self.observations = Observations(clock)
+        self.deadlines = Deadlines()
         self.affinity = Affinity(clock=clock) if affinity else None
         self._wall = wall
         self._apps: dict[str, ASGIApp] = {target.name: target.app for target in targets}
         self._standings = {target.name: Standing(target, clock) for target in targets}
+        self._nameless = tuple(map(_nameless, targets))
         self._offers = lru_cache(MAX_REMEMBERED)(self._find)
 
     def app(self, name: str) -> ASGIApp:
@@ -94,20 +97,9 @@ class Roster:
         """Return what of a call's body targets may have cached."""
         return NO_PREFIX if self.affinity is None else self.affinity.prefix(body)
 
-    def nameless(self) -> list[Offer]:
+    def nameless(self) -> Sequence[Offer]:
         """Return what the targets offer a call that names no model, in their order."""
-        return [
-            Offer(
-                target=each.name,
-                model="",
-                name="",
-                data_policy=each.data_policy,
-                tier=each.tier,
-                platform=each.platform,
-                own_keys=each.own_keys,
-            )
-            for each in self.targets
-        ]
+        return self._nameless
 
     def _warm(self, offer: Offer, prefix: Prefix) -> int:
         return 0 if self.affinity is None else self.affinity.warm(prefix, member_of(offer))
@@ -120,3 +112,15 @@ class Roster:
 def member_of(offer: Offer) -> str:
     """Return the name of whoever caches what an offer is asked."""
     return f"{offer.target} {offer.name}"
+
+
+def _nameless(target: Target) -> Offer:
+    return Offer(
+        target=target.name,
+        model="",
+        name="",
+        data_policy=target.data_policy,
+        tier=target.tier,
+        platform=target.platform,
+        own_keys=target.own_keys,
+    )

@@ -1,6 +1,5 @@
 """One try of a call: a target is asked, and what becomes of it is noted."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +18,7 @@ from veneer.routing.prefix import Prefix
 from veneer.upstream._attempt import Attempt, GivenUpError
 from veneer.upstream._bodies import Bodies
 from veneer.upstream._outcome import LIMITED, REFUSALS, Failure, Why
+from veneer.upstream._patience import Patience
 from veneer.upstream._roster import Roster, member_of
 from veneer.upstream.impatient import Impatient
 from veneer.upstream.own_key import UpstreamKey
@@ -73,7 +73,7 @@ class Try:
         self._known: dict[type, Any] = work.scope[facts.SCOPE_KEY]
         # What the target's app has said of where the call went.
         self._said: Route | None = None
-        self._patience: asyncio.Timeout
+        self._patience: Patience
         self._began = 0.0
         self._first = 0.0
         streams = work.stream if work.is_text else None
@@ -112,7 +112,7 @@ class Try:
         self._began = self._clock()
         why: Why = "broken"
         try:
-            async with asyncio.timeout(seconds) as self._patience:
+            with Patience(self._roster.deadlines, seconds) as self._patience:
                 await self._roster.app(step.offer.target)(scope, work.receive, attempt.send)
         except GivenUpError:
             pass
@@ -121,7 +121,7 @@ class Try:
                 self._observe(failed=True)
                 raise
             # A TimeoutError is an OSError, too; an app may raise one of its own.
-            why = "timeout" if self._patience.expired() else "broken"
+            why = "timeout" if self._patience.expired else "broken"
         if attempt.began:
             self._ended()
             return None
@@ -176,9 +176,9 @@ class Try:
 
     def _begin(self) -> None:
         """Let the answer begin: nobody else is asked from here on."""
-        if self._patience.expired():
+        if self._patience.expired:
             raise GivenUpError
-        self._patience.reschedule(None)
+        self._patience.lift()
         self._first = self._clock() - self._began
         work, attempt, known = self._work, self.attempt, self._known
         work.bodies.drop()
@@ -186,8 +186,8 @@ class Try:
         if not unreached or any(each.reached for each in self._before):
             known.pop(Unreached, None)
             known[Route] = self.route(attempt.status or 0)
-        if warnings := (*self._plan.warnings, *self._step.warnings):
-            edits_of(work.scope).warnings += warnings
+        if self._plan.warnings or self._step.dropped:
+            edits_of(work.scope).warnings += (*self._plan.warnings, *self._step.warnings)
         if attempt.why is not None:
             self._note(self._failure(attempt.why))
             return
@@ -231,7 +231,7 @@ class Try:
         status, own = failure.status, self._step.own_key
         if own and (status == LIMITED or status in REFUSALS):
             return
-        late = self._patience.expired() and not self._blamed
+        late = self._patience.expired and not self._blamed
         # It is the upstream's app that says so where the client has not sent all of its body.
         waiting = status == HTTPStatus.REQUEST_TIMEOUT and self._said is None
         if late or waiting:

@@ -49,6 +49,6 @@ def render_head(request: Request, host: bytes) -> bytes:
         raise ValueError("a request holds a line end or NUL where none may stand")
     if not (method in _METHODS or method.isalpha()) or method == b"CONNECT" or not _TARGET(target):
         raise ValueError("a request needs a method and an encoded target, neither with blanks")
-    if not _OURS.isdisjoint(dict(fields)):
+    if not _OURS.isdisjoint([name for name, _ in fields]):
         raise ValueError("host, framing and connection fields are the transport's to write")
     return head

@@ -30,6 +30,8 @@ from veneer.wiring import chain
 
 UNREACHED = Unreached()
 
+JSON = Body.JSON
+
 # Operations whose answer is a stream exactly if the call says so.
 TEXTS = frozenset(["chat.completions", "completions", "responses"])
 
@@ -135,7 +137,7 @@ class Router:
         if isinstance(endpoint, Error):
             return endpoint
         call = facts.get(scope, Call)
-        if call is None and endpoint.operation.body is Body.JSON:
+        if call is None and endpoint.operation.body is JSON:
             read = await read_call(scope, receive)
             if isinstance(read, Error):
                 return read
