@@ -30,6 +30,16 @@ class Offers(tuple[Offer, ...]):  # noqa: SLOT001 - what they have in common is 
         return CAPABILITIES.intersection(*known)
 
     @cached_property
+    def tell_capabilities(self) -> bool:
+        """Whether of any of them it is known what it can do."""
+        return any(each.capabilities is not None for each in self)
+
+    @cached_property
+    def unknown_parameters(self) -> frozenset[str]:
+        """The members of a call that one of them does not know."""
+        return frozenset().union(*(each.unknown_parameters for each in self))
+
+    @cached_property
     def context_window(self) -> float:
         """The least of their windows, in tokens."""
         return min((each.context_window for each in self if each.context_window), default=math.inf)

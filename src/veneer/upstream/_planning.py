@@ -1,7 +1,5 @@
 """Planning: a call as those see it who choose, and whom they have chosen."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from veneer.call import Call
@@ -13,7 +11,8 @@ from veneer.operations import Operation
 from veneer.quotas.estimate import CHARACTERS
 from veneer.routing.choice import choose, in_order
 from veneer.routing.observations import Observations
-from veneer.routing.plan import Ask, Offer, Plan, Step, Unfit
+from veneer.routing.offers import Offers
+from veneer.routing.plan import Ask, Plan, Step, Unfit
 from veneer.routing.preferences import Preferences
 from veneer.routing.prefix import Prefix
 from veneer.upstream._refusals import unfit, unknown
@@ -36,17 +35,17 @@ class Asked(msgspec.Struct, frozen=True):
         """The models of the catalog that may answer."""
         return self.preferences.models or (self.call.model or "",)
 
-    def of(self, offers: Sequence[Offer], observations: Observations) -> Ask:
+    def of(self, offers: Offers, observations: Observations) -> Ask:
         """Return what is asked of these offers; what none of them goes by is not looked for."""
-        call = self.call
+        call, models = self.call, self.models
         # The body of an upload is not read.
-        needed = self.body and any(offer.capabilities is not None for offer in offers)
-        unknown = self.body and any(offer.unknown_parameters for offer in offers)
+        needed = self.body and offers.tell_capabilities
+        unknown = self.body and offers.unknown_parameters
         return Ask(
-            models=self.models,
+            models=models,
             preferences=self.preferences,
             input_tokens=call.input_bytes // CHARACTERS,
-            output_tokens=observations.expected_output(self.models[0], call.output_cap),
+            output_tokens=observations.expected_output(models[0], call.output_cap),
             output_cap=call.output_cap,
             needs=needs_of(call, self.body) if needed else frozenset(),
             parameters=frozenset(_members(self.body)) if unknown else frozenset(),
@@ -58,9 +57,10 @@ class Asked(msgspec.Struct, frozen=True):
 
 def planned(asked: Asked, roster: Roster, prefix: Prefix, draw: float) -> Plan | Error:
     """Return who is asked for a call, or the error that it gets where nobody can be."""
-    offers = roster.offers(asked.models)
+    models = asked.models
+    offers = roster.offers(models)
     if not offers:
-        return unknown(asked.models)
+        return unknown(models)
     readings = roster.readings(offers, prefix)
     found = choose(asked.of(offers, roster.observations), offers, readings, draw)
     if isinstance(found, Unfit):

@@ -136,14 +136,15 @@ class Router:
         """Return the tries of a request, or the error that it gets before any is made."""
         if isinstance(endpoint, Error):
             return endpoint
-        call = facts.get(scope, Call)
+        known = facts.all_in(scope)
+        call: Call | None = known.get(Call)
         if call is None and endpoint.operation.body is JSON:
             read = await read_call(scope, receive)
             if isinstance(read, Error):
                 return read
             call = read
-        preferences = facts.get(scope, Preferences) or self._preferences
-        own_keys = facts.get(scope, OwnKeys)
+        preferences: Preferences = known.get(Preferences) or self._preferences
+        own_keys: OwnKeys | None = known.get(OwnKeys)
         prefix = NO_PREFIX
         plan: Plan | Error
         if call is None or not (call.model or preferences.models):
