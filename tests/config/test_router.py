@@ -172,6 +172,12 @@ def test_calls_say_how_they_are_routed_where_they_may(
     assert (part(build(parse(tables)), RoutingMiddleware) is not None) == read
 
 
+def test_names_of_the_catalog_are_whole_whatever_they_end_with() -> None:
+    models = [{"id": "llama:fast", "aliases": ["mini:cost", "gpt-*"]}]
+    tables = {"targets": [A], "router": {"gateway": True}, "catalog": {"models": models}}
+    assert part(build(parse(tables)), RoutingMiddleware)._names == {"llama:fast", "mini:cost"}
+
+
 def test_a_single_upstream_may_have_what_calls_say_read_and_an_app_any_preferences() -> None:
     build(parse({"router": {"gateway": True}, "upstream": {"url": URL}}))
     build(parse({"router": {"optimize": "cost"}}), Responder())

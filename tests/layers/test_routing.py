@@ -122,6 +122,12 @@ async def test_names_written_with_escapes_are_the_same_names() -> None:
     assert below.found(Preferences).optimize == "cost"
 
 
+async def test_a_model_whose_name_ends_like_a_suffix_keeps_it() -> None:
+    below = await ask({"model": "a:fast", "messages": []}, names=["a:fast"])
+    assert below.found(Call).model == "a:fast"
+    assert below.found(Preferences) == Preferences()
+
+
 async def test_several_models_stand_in_place_of_one() -> None:
     below = await ask({"messages": [], "gateway": {"models": ["a:ttft", "b"]}})
     assert json.loads(below.body) == {"messages": [], "model": "a"}

@@ -52,6 +52,12 @@ def test_what_is_left_and_what_was_taken_are_the_whole_name(name: str, suffix: s
         assert (base, optimize) == (name, SUFFIXES[suffix])
 
 
+def test_a_name_that_is_known_to_be_whole_has_none() -> None:
+    assert without_suffix("llama:fast", {"llama:fast"}) == ("llama:fast", None)
+    assert without_suffix("llama:fast:cost", {"llama:fast"}) == ("llama:fast", "cost")
+    assert without_suffix("llama:cost", {"llama:fast"}) == ("llama", "cost")
+
+
 def test_only_the_last_suffix_is_one() -> None:
     assert without_suffix("llama3:8b:tps") == ("llama3:8b", "tps")
     assert without_suffix("a:cost:tps") == ("a:cost", "tps")

@@ -11,7 +11,7 @@ from veneer.auth.verifier import Verifier
 from veneer.config.admin import build_admin
 from veneer.config.auth import build_verifier, open_access
 from veneer.config.blame import blame
-from veneer.config.catalog import build_catalog
+from veneer.config.catalog import build_catalog, names_in
 from veneer.config.compat import build_compat, build_embeddings, build_estimate
 from veneer.config.completions import build_completions
 from veneer.config.cost import build_balance, build_cost
@@ -220,6 +220,7 @@ def _routing(config: Config, dialect: Dialect) -> Iterator[Middleware]:
             RoutingMiddleware,
             preferences=preferences(config.router),
             gateway=gateway,
+            names=names_in(config.catalog),
             max_body=config.operations.max_body,
         )
 

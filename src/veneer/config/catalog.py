@@ -43,6 +43,12 @@ def build_catalog(
     }
 
 
+def names_in(table: CatalogTable) -> list[str]:
+    """Return the names that models are given, without those that stand for many."""
+    named = (name for model in table.models for name in (model.id, *model.aliases))
+    return [name for name in named if not stands_for_many(name)]
+
+
 def _check_providers(models: Sequence[Model]) -> None:
     """Refuse models that nobody has."""
     for model in models:

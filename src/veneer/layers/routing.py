@@ -43,23 +43,25 @@ class RoutingMiddleware(Layer):
     That is `{"routing": {...}, "metadata": {...}, "models": [...]}`, and a suffix such as `:cost`.
     Both are read, and do not go on, where the dialect has them, or everywhere with `gateway`; with
     `gateway` False they pass as they came, for an upstream that may know them. What a call does not
-    say is as in `preferences`.
+    say is as in `preferences`. `names` are those of models that end like a suffix and have none.
     """
 
     writes = (Call, Preferences, RequestMetadata)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting with a name, and most have a default
         self,
         app: ASGIApp,
         *,
         preferences: Preferences = NO_PREFERENCES,
         gateway: bool | None = None,
+        names: Iterable[str] = (),
         max_body: int = MAX_BODY,
         provides: Iterable[type] = (),
     ) -> None:
         super().__init__(app, provides=provides)
         self._preferences = preferences
         self._gateway = gateway
+        self._names = frozenset(names)
         self._max_body = max_body
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,7 +99,7 @@ class RoutingMiddleware(Layer):
         if isinstance(taken, Error):
             return taken
         rest, gateway = taken
-        found = without_suffixes(call.model, gateway)
+        found = without_suffixes(call.model, gateway, self._names)
         if isinstance(found, Error):
             return found
         model, gateway = found

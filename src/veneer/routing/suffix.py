@@ -1,6 +1,6 @@
 """Suffixes: what a call asks of routing in the name of its model, such as `gpt-4o:cost`."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import MappingProxyType
 from typing import get_args
 
@@ -25,24 +25,26 @@ SUFFIXES: Mapping[str, Optimize] = MappingProxyType(
 FINE_TUNED = "ft:"
 
 
-def without_suffix(name: str) -> tuple[str, Optimize | None]:
+def without_suffix(name: str, whole: Container[str] = ()) -> tuple[str, Optimize | None]:
     """Return a model's name without its suffix, and what that asks for.
 
     What is no such suffix is part of the name (`llama3:8b`), and so it is in the id of a model that
-    was fine-tuned.
+    was fine-tuned, and in names that are known to be `whole` (`llama:fast`).
     """
     base, _, end = name.rpartition(":")
     optimize = SUFFIXES.get(end)
-    if optimize is None or not base or name.startswith(FINE_TUNED):
+    if optimize is None or not base or name.startswith(FINE_TUNED) or name in whole:
         return name, None
     return base, optimize
 
 
-def without_suffixes(model: str | None, gateway: Gateway) -> tuple[str | None, Gateway] | Error:
+def without_suffixes(
+    model: str | None, gateway: Gateway, whole: Container[str] = ()
+) -> tuple[str | None, Gateway] | Error:
     """Return the model that a call names first, and what it says with its suffixes, or its error.
 
     They say the same as `optimize`, and so must not contradict that, nor each other. A call names
-    its model, or several in `gateway`, but not both.
+    its model, or several in `gateway`, but not both. `whole` are as for `without_suffix`.
     """
     several = gateway.said.get("models", ())
     if several and model:
@@ -52,7 +54,7 @@ def without_suffixes(model: str | None, gateway: Gateway) -> tuple[str | None, G
             param=MODELS,
         )
     names = several or (() if model is None else (model,))
-    split = [without_suffix(name) for name in names]
+    split = [without_suffix(name, whole) for name in names]
     asked = {optimize for _, optimize in split if optimize is not None}
     if not asked and not several:
         return model, gateway
