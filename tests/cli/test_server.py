@@ -40,6 +40,30 @@ async def test_layers_that_do_not_close_do_not_hold_the_process(
     assert "did not close" in caplog.text
 
 
+async def test_what_stands_before_the_first_call_is_left_alone_by_the_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[str, tuple[int, ...]]] = []
+
+    class Collector:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *given: told.append((name, given))
+
+    async def startup(_self: object, sockets: object = None) -> None:
+        assert not sockets
+        told.append(("started", ()))
+
+    monkeypatch.setattr(server, "gc", Collector())
+    monkeypatch.setattr("uvicorn.Server.startup", startup)
+    await Server(HealthMiddleware(Responder()), Config()).startup()
+    assert told == [
+        ("started", ()),
+        ("collect", ()),
+        ("freeze", ()),
+        ("set_threshold", (server.YOUNG,)),
+    ]
+
+
 async def test_connections_that_are_left_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     class Lingering:
         closed = 0
