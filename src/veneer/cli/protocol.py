@@ -14,12 +14,14 @@ import asyncio
 import logging
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from veneer import facts
+from veneer.cli.cycle import Cycle
 from veneer.dialects import OPENAI, Dialect, Kind
 from veneer.errors import Error
 from veneer.facts import RequestId
@@ -61,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._segment = 0
         self._head_bytes = 0
         self._framing_bytes = 0
-        self._current: RequestResponseCycle | None = None
+        self._current: Cycle | None = None
         self._declining = False
         self._refusal: Error | None = None
         self._refused = False
@@ -159,11 +161,39 @@ class BoundedProtocol(HttpToolsProtocol):
             if size > self.bounds.size:
                 self._refusal = self._header_too_large()
                 raise _RefusedError
-        super().on_headers_complete()
-        self._current = self.cycle
+        self._begin()
         self._head_bytes = 0
         # Whatever comes later under the name of a header is a trailer.
         self.headers = []
+
+    def _begin(self) -> None:
+        """Hand a request to the app, after those before it on this connection."""
+        url = httptools.parse_url(self.url)
+        scope: Any = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["path"] = unquote(url.path.decode("ascii"))
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        version = scope["http_version"] = self.parser.get_http_version()
+        before = self._current
+        cycle = self.cycle = self._current = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def _await_head(self) -> None:
         if self._head_timer is None:
@@ -226,8 +256,6 @@ class BoundedProtocol(HttpToolsProtocol):
         return b"\r\n".join([*lines, b"", body])
 
 
-def _grew(
-    cycle: RequestResponseCycle | None, before: RequestResponseCycle | None, held: int
-) -> bool:
+def _grew(cycle: Cycle | None, before: Cycle | None, held: int) -> bool:
     """Whether a segment brought data for a body."""
     return cycle is not None and (cycle is not before or len(cycle.body) > held)
