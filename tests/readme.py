@@ -1,9 +1,10 @@
-"""The parts of the README that are made from the code; `python -m tests.readme` writes them."""
+"""The README's parts that are made from code and results; `python -m tests.readme` writes them."""
 
 import re
 from functools import partial
 from pathlib import Path
 
+from tests.measured import measured
 from veneer.auth.stored import StoredKeys
 from veneer.config import Config
 from veneer.config.build import layers
@@ -50,7 +51,8 @@ def _names(kinds: object) -> str:
 
 def made(text: str) -> str:
     """Return the README's text with the parts that are made from the code as they should be."""
-    for name, part in (("layers", layers_table()), ("options", reference())):
+    parts = {"layers": layers_table(), "options": reference(), "measured": measured()}
+    for name, part in parts.items():
         text = re.sub(
             rf"(<!-- {name} -->\n).*(<!-- /{name} -->)",
             partial(_between, part),
