@@ -12,6 +12,7 @@ from tests.lint import Lint
 from veneer import facts
 from veneer.facts import RequestFact
 from veneer.layer import Layer
+from veneer.lifetime import lifespan
 from veneer.wiring import ConfigurationError
 
 
@@ -129,6 +130,24 @@ async def test_entering_costs_no_coroutine_once_it_is_ready() -> None:
     await layer(exchange.scope, exchange.receive, exchange.send)
 
     assert layer.enter(exchange.scope, exchange.receive, exchange.send) is told
+
+
+async def test_below_leads_to_what_handles_a_request_while_it_is_open() -> None:
+    inner = Holds(ok(), ["open"])
+    layer = Layer(inner)
+    for _ in range(2):
+        async with lifespan(layer):
+            assert layer.below == inner.enter != inner.handle
+            assert (await get().run(layer)).status == 200
+            assert layer.below == inner.enter == inner.handle
+        assert layer.below == inner.enter != inner.handle
+
+
+async def test_one_that_several_stand_above_is_entered_by_all_at_less_cost() -> None:
+    inner = Layer(ok())
+    above = [Layer(inner), Layer(inner)]
+    assert (await get().run(above[0])).status == 200
+    assert [layer.below for layer in above] == [inner.handle] * 2
 
 
 async def test_what_it_cannot_do_without_is_missed_below_as_well() -> None:

@@ -1,7 +1,7 @@
 """The base of every layer: opens the facts, checks who reads and writes which, has a lifespan."""
 
-from collections.abc import Awaitable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,7 +23,8 @@ class Layer:
     A subclass says which fact types it `reads` (cannot work without) and `writes`, as class
     attributes or, where that depends on its options, on the instance before it calls this
     constructor; it answers a request in `handle`, and may hold things open in `lifespan`. `app` is
-    what stands below it, and `below` the same at less cost, for the request that `handle` is given.
+    what stands below it, and `below` the same at less cost, for the request that `handle` is given;
+    `enter` answers an HTTP request whose facts a layer above has opened.
     `provides` names response facts that the app below writes without saying so.
 
     Raises `ConfigurationError` where a response fact that it reads is written by nothing below it.
@@ -34,15 +35,19 @@ class Layer:
 
     def __init__(self, app: ASGIApp, *, provides: Iterable[type] = ()) -> None:
         self.app = app
+        self.enter: ASGIApp = self._enter_first
+        self.below: ASGIApp = app
+        # The layers that enter here.
+        self.above: list[Layer] = []
         # One of ours need not find out again that a request is one, and has its facts.
-        self.below = app
         if isinstance(app, Layer) and type(app).__call__ is Layer.__call__:
             self.below = app.enter
+            app.above.append(self)
         self._ready = False
         self._written: Written | None = None
         self._lifetime: Lifetime | None = None
         if type(self).lifespan is not Layer.lifespan:
-            self._lifetime = Lifetime(self.lifespan)
+            self._lifetime = Lifetime(self._open)
         check_below(self, provides)
 
     @property
@@ -68,11 +73,7 @@ class Layer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
         if scope["type"] == "http":
-            known = scope.get(facts.SCOPE_KEY)
-            if known is None or Client not in known:
-                await self._own(scope, receive, send)
-            else:
-                await self.enter(scope, receive, send)
+            await self.arrive(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.handle_websocket(scope, receive, send)
         elif self._lifetime is not None:
@@ -80,19 +81,11 @@ class Layer:
         else:
             await self.app(scope, receive, send)
 
-    def enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Answer an HTTP request whose facts a layer above has opened.
-
-        It is no coroutine of its own: each would cost every message of every call.
-        """
-        lifetime = self._lifetime
-        if self._ready and (lifetime is None or lifetime.started):
-            return self.handle(scope, receive, send)
-        return self._enter_first(scope, receive, send)
-
-    async def _enter_first(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._prepare(scope)
-        await self.handle(scope, receive, send)
+    def arrive(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer an HTTP request, as the outermost layer where no other stands above."""
+        known = scope.get(facts.SCOPE_KEY)
+        outermost = known is None or Client not in known
+        return (self._own if outermost else self.enter)(scope, receive, send)
 
     async def _own(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Be the outermost layer of a request: open its facts and own its client."""
@@ -115,14 +108,36 @@ class Layer:
         finally:
             client.close()
 
-    async def _prepare(self, scope: Scope) -> None:
-        """Before the first request: check what stands above, start what no lifespan has started."""
+    async def _enter_first(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Before the first request: check what stands above, start what no lifespan has started.
+
+        Those that come later are handled at once.
+        """
         if not self._ready:
             known = scope[facts.SCOPE_KEY]
             check_above([self], {*known, *known[Written].kinds})
             self._ready = True
-        if self._lifetime is not None and not self._lifetime.started:
-            await self._lifetime.start()
+        lifetime = self._lifetime
+        if lifetime is not None and not lifetime.started:
+            await lifetime.start()
+        # Who waited for it may come when it has ended again.
+        if lifetime is None or lifetime.started:
+            self._lead_to(self.handle)
+        await self.handle(scope, receive, send)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        try:
+            async with self.lifespan():
+                yield
+        finally:
+            self._lead_to(self._enter_first)
+
+    def _lead_to(self, entry: ASGIApp) -> None:
+        """Have requests enter here: no call in between, each of which costs every request."""
+        self.enter = entry
+        for layer in self.above:
+            layer.below = entry
 
 
 __all__ = ["ConfigurationError", "Layer"]

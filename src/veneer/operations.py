@@ -116,6 +116,11 @@ ENDPOINTS = MappingProxyType(
     {path: Endpoint(operation, path.encode()) for path, operation in FIXED.items()}
 )
 
+# Under the paths that most requests have, with and without a version.
+_USUAL_PATHS = MappingProxyType(
+    {before + path: endpoint for path, endpoint in ENDPOINTS.items() for before in ("/", "/v1/")}
+)
+
 NAMES = frozenset(operation.name for table in (FIXED, GROUPS) for operation in table.values())
 
 
@@ -125,11 +130,16 @@ def endpoint_of(scope: Scope) -> Endpoint | None:
     The decoded path decides, as it does for the app below; `root_path` and one `/v1` are taken off.
     A path with empty, `.` or `..` segments, encoded or not, is no operation's.
     """
-    endpoint = facts.get(scope, Endpoint)
-    return endpoint if endpoint is not None else _read_path(scope)
+    known = scope.get(facts.SCOPE_KEY)
+    endpoint: Endpoint | None = None if known is None else known.get(Endpoint)
+    return endpoint or _read_path(scope)
 
 
 def _read_path(scope: Scope) -> Endpoint | None:
+    if not scope.get("root_path"):
+        usual = _USUAL_PATHS.get(scope["path"])
+        if usual is not None:
+            return usual
     below = path_below_base(scope)
     # A slash at the end changes nothing, lest it makes another operation of the same path upstream.
     endpoint = ENDPOINTS.get(below) or ENDPOINTS.get(below.removesuffix("/"))
@@ -202,13 +212,6 @@ class Allowed:
         self.names = frozenset(names)
         self.stored = "responses.stored" in names
         self._paths = paths
-        # Under the paths that most requests have, with and without a version.
-        self._served = {
-            before + path: endpoint
-            for path, endpoint in ENDPOINTS.items()
-            if endpoint.operation.name in names and endpoint.operation.methods
-            for before in ("/", "/v1/")
-        }
 
     def find(self, scope: Scope) -> Endpoint | None:
         """Return the endpoint that a request asks for, served or not; None for an unknown path."""
@@ -223,10 +226,6 @@ class Allowed:
     def judge(self, scope: Scope) -> Endpoint | Error:
         """Return the endpoint of a request that may pass, or the error that it gets."""
         method = scope["method"]
-        if not scope.get("root_path"):
-            served = self._served.get(scope["path"])
-            if served is not None and method in served.operation.methods:
-                return served
         endpoint = self.find(scope)
         if endpoint is None:
             return Error(

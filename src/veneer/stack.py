@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from veneer.layer import Layer
 from veneer.lifetime import Lifetime, lifespan
 from veneer.wiring import chain, check_above
 
@@ -44,6 +45,10 @@ class Stack:
             chained = cls(chained, *args, **kwargs)
         check_above(list(chain(chained)), provided)
         self.app = chained
+        self._answer: ASGIApp = chained
+        # One of ours need not find out again that a request is one.
+        if isinstance(chained, Layer) and type(chained).__call__ is Layer.__call__:
+            self._answer = chained.arrive
         self._lifetime = Lifetime(lambda: lifespan(self.app))
         self._held = False
 
@@ -68,4 +73,4 @@ class Stack:
             return
         if not self._held and not self._lifetime.started:
             await self._lifetime.start()
-        await self.app(scope, receive, send)
+        await (self._answer if scope["type"] == "http" else self.app)(scope, receive, send)

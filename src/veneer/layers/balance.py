@@ -7,7 +7,7 @@ who calls and what limits requests, and above OperationsMiddleware, which knows 
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -72,14 +72,14 @@ class BalanceMiddleware(Layer):
         """Return the ledger's own lifespan."""
         return self._ledger.lifespan()
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer whoever asks for a balance; pass everything else on."""
-        if path_below_base(scope) != self._path:
-            await self.app(scope, receive, send)
-        elif scope["method"] not in ("GET", "HEAD"):
-            await ONLY_READ(scope, receive, send)
-        else:
-            await self._answer(scope, receive, send)
+        # Most paths end in another way, which tells without a look for the base.
+        if not scope["path"].endswith(self._path) or path_below_base(scope) != self._path:
+            return self.below(scope, receive, send)
+        if scope["method"] not in ("GET", "HEAD"):
+            return ONLY_READ(scope, receive, send)
+        return self._answer(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

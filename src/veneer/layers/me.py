@@ -7,7 +7,7 @@ what limits requests, and above OperationsMiddleware, which knows no such path.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -28,6 +28,8 @@ from veneer.quotas.quota import REQUESTS
 
 PATH = "/me"
 TEAM = "/team"
+# Without the slash, which a path below a base may lack.
+ENDINGS = (PATH[1:], TEAM[1:])
 UNAVAILABLE = Error(
     Kind.LEDGER_UNAVAILABLE,
     "The team cannot be looked up right now. Try again later.",
@@ -73,19 +75,21 @@ class MeMiddleware(Layer):
         """Return the ledger's own lifespan."""
         return nullcontext() if self._ledger is None else self._ledger.lifespan()
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer whoever asks; pass everything else on."""
+        # Most paths end in another way, which tells without a look for the base.
+        if not scope["path"].endswith(ENDINGS):
+            return self.below(scope, receive, send)
         principal, dialect = facts.get(scope, Principal), facts.get(scope, Dialect) or OPENAI
         path = "/" + path_below_base(scope)
         asked = path == PATH or (path == TEAM and self._team and dialect.team is not None)
         if not asked or principal is None:
-            await self.app(scope, receive, send)
-        elif scope["method"] not in ("GET", "HEAD"):
-            await ONLY_READ(scope, receive, send)
-        elif path == PATH:
-            await self._answer(principal, scope, send)
-        else:
-            await self._answer_team(principal, dialect, scope, receive, send)
+            return self.below(scope, receive, send)
+        if scope["method"] not in ("GET", "HEAD"):
+            return ONLY_READ(scope, receive, send)
+        if path == PATH:
+            return self._answer(principal, scope, send)
+        return self._answer_team(principal, dialect, scope, receive, send)
 
     async def _answer(self, principal: Principal, scope: Scope, send: Send) -> None:
         quotas, dialect = facts.get(scope, Quotas), facts.get(scope, Dialect) or OPENAI

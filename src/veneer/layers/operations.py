@@ -6,12 +6,13 @@ and `Call`. Belongs into a stack around an app of its own; in a host app with pa
 leave it out, and `Upstream` guards itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from veneer import facts
 from veneer.call import MAX_BODY, Call, read_call
+from veneer.errors import Error
 from veneer.layer import Layer
 from veneer.operations import Allowed, Endpoint
 
@@ -43,18 +44,20 @@ class OperationsMiddleware(Layer):
         self._allowed = Allowed(allow, deny)
         self._max_body = max_body
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Refuse the request, or leave what it asks for and pass it on."""
+        known = scope[facts.SCOPE_KEY]
         endpoint = self._allowed.judge(scope)
-        if not isinstance(endpoint, Endpoint):
-            await endpoint(scope, receive, send)
-            return
-        scope[facts.SCOPE_KEY][Endpoint] = endpoint
+        # Not isinstance: the classes of structs take long to say no.
+        if type(endpoint) is Error:
+            return endpoint(scope, receive, send)
+        known[Endpoint] = endpoint
+        return (self.below if Call in known else self._read)(scope, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read what the request asks of a model, unless that is wrong."""
         call = await read_call(scope, receive, max_body=self._max_body, stored=self._allowed.stored)
-        if not isinstance(call, Call):
-            await call(scope, receive, send)
-            return
-        await self.below(scope, receive, send)
+        await (call if isinstance(call, Error) else self.below)(scope, receive, send)
 
     async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a WebSocket through where realtime is allowed; else refuse its handshake (403)."""

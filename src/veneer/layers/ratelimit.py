@@ -117,14 +117,14 @@ class RateLimitMiddleware(Layer):
         taken = ahead is not None and ahead.counting is self.counting and not ahead.looked
         endpoint = known.get(Endpoint) or self._allowed.find(scope)
         if taken or endpoint is None:
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         known[Endpoint] = endpoint
         operation = endpoint.operation
         call: Call | Error | None = None
         if self._reads_call:
             call = known.get(Call) or await self._read(operation, scope, receive)
-        answer: ASGIApp = self.app
+        answer = self.below
         if isinstance(call, Error):
             answer, bill = call, self._bill_unread(scope, operation.name)
         else:

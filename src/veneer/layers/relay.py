@@ -65,7 +65,7 @@ class RelayMiddleware(Layer):
         known = scope[facts.SCOPE_KEY]
         endpoint = known.get(Endpoint) or endpoint_of(scope)
         if endpoint is None or not endpoint.operation.default:
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         call = known.get(Call) or await read_call(scope, receive)
         if isinstance(call, Error):
@@ -85,7 +85,7 @@ class RelayMiddleware(Layer):
     async def _relay(self, answer: Answer, scope: Scope, receive: Receive) -> None:
         """Call the app; see that its answer reaches the client whole, or as a failure."""
         try:
-            await self.app(scope, receive, answer.send)
+            await self.below(scope, receive, answer.send)
         except ClientDisconnectedError:
             raise
         except asyncio.CancelledError:

@@ -70,7 +70,7 @@ class RoutingMiddleware(Layer):
         endpoint = known.get(Endpoint) or endpoint_of(scope)
         routed = endpoint is not None and endpoint.operation.name in ROUTED
         if not routed or scope["method"] != "POST":
-            await self.app(scope, receive, send)
+            await self.below(scope, receive, send)
             return
         found: Scope | Error = scope
         if self._is_read(scope):
@@ -81,7 +81,7 @@ class RoutingMiddleware(Layer):
         if isinstance(found, Error):
             await found(scope, receive, send)
             return
-        await self.app(found, receive, send)
+        await self.below(found, receive, send)
 
     def _is_read(self, scope: Scope) -> bool:
         """Whether this call may say how it is to be routed."""
