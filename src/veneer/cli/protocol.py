@@ -11,8 +11,6 @@ uvicorn waits for ever for a header that does not end, and keeps all of it. Devi
 """
 
 import asyncio
-import logging
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,22 +18,16 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from veneer import facts
 from veneer.cli.cycle import Cycle
-from veneer.dialects import OPENAI, Dialect, Kind
+from veneer.cli.idle import Idle
+from veneer.cli.refusal import LATE, MALFORMED, rendered, too_large, too_long
+from veneer.dialects import OPENAI, Dialect
 from veneer.errors import Error
-from veneer.facts import RequestId
-from veneer.wire.ids import request_id
-
-logger = logging.getLogger("veneer.server")
 
 # Seconds in which a refused client may read why before its connection is closed.
 LINGER = 2.0
 
 FRAMING = frozenset([b"content-length", b"transfer-encoding"])
-
-MALFORMED = Error(Kind.INVALID_REQUEST, "The request is not well-formed HTTP/1.1.")
-LATE = Error(Kind.REQUEST_TIMEOUT, "The header of the request did not arrive in time.")
 
 
 class HeadBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,11 +60,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal: Error | None = None
         self._refused = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._idle = Idle(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        self._idle.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -82,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
         head, cycle = self.scope, self._current
         held = 0 if cycle is None else len(cycle.body)
         self._segment = len(data)
-        self._unset_keepalive_if_required()
+        self._idle.end()
         try:
             self._feed(data)
         except httptools.HttpParserError:
@@ -113,7 +107,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_head() and not begun:
             self._head_bytes += self._segment
             if self._head_bytes > self.bounds.size:
-                self._refuse(self._header_too_large())
+                self._refuse(too_large(self.bounds.size))
                 return
         elif begun or grown:
             self._framing_bytes = 0
@@ -149,17 +143,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._stop_waiting()
         if len(self.url) > self.bounds.url:
-            self._refusal = Error(
-                Kind.INVALID_REQUEST,
-                f"The URL is over the limit of {self.bounds.url} bytes.",
-                status=HTTPStatus.REQUEST_URI_TOO_LONG,
-            )
+            self._refusal = too_long(self.bounds.url)
             raise _RefusedError
         if self._head_bytes + self._segment > self.bounds.size:
             # Only now is it worth counting, for a body may stand in the same segment.
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.bounds.size:
-                self._refusal = self._header_too_large()
+                self._refusal = too_large(self.bounds.size)
                 raise _RefusedError
         self._begin()
         self._head_bytes = 0
@@ -195,6 +185,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
 
+    def on_response_complete(self) -> None:
+        """Go on with the next request that has come, or rest until there is one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle.begin()
+
     def _await_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.bounds.timeout, self._head_is_late)
@@ -214,13 +215,6 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _header_too_large(self) -> Error:
-        return Error(
-            Kind.INVALID_REQUEST,
-            f"The header of the request is over the limit of {self.bounds.size} bytes.",
-            status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-        )
-
     def _refuse(self, error: Error) -> None:
         """Answer with an error, if there is room for an answer, and close the connection."""
         self._refused = True
@@ -233,27 +227,9 @@ class BoundedProtocol(HttpToolsProtocol):
             # The app learns that its client is gone, and what it sends goes nowhere.
             cycle.disconnected = True
             cycle.message_event.set()
-        self.transport.write(self._rendered(error))
+        self.transport.write(rendered(error, self.dialect, self.server_state.default_headers))
         self.transport.write_eof()
         self.loop.call_later(LINGER, self.transport.close)
-
-    def _rendered(self, error: Error) -> bytes:
-        own_id = request_id()
-        known = {Dialect: self.dialect, RequestId: RequestId(own_id)}
-        dialect, failure = error.in_dialect({facts.SCOPE_KEY: known})
-        body = dialect.body(failure)
-        status = HTTPStatus(error.status or failure.form.status)
-        logger.info("refused a request (%d, %s): %s", status, own_id, error.message)
-        headers = [
-            *self.server_state.default_headers,
-            *((name, own_id.encode()) for name in dialect.request_id_headers),
-            (b"content-type", b"application/json; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        lines = [b"HTTP/1.1 %d %b" % (status, status.phrase.encode())]
-        lines += [b"%b: %b" % pair for pair in headers]
-        return b"\r\n".join([*lines, b"", body])
 
 
 def _grew(cycle: Cycle | None, before: Cycle | None, held: int) -> bool:
