@@ -3,7 +3,7 @@
 from typing import Any
 
 from veneer import facts
-from veneer.edits import Edits, edits_of
+from veneer.edits import Edits, edits_of, members_of
 from veneer.facts import Usage
 
 
@@ -36,6 +36,6 @@ def test_members_are_joined_and_those_who_have_none_leave_no_comma() -> None:
         lambda _: b'"b":2',
     ]
     edits.at_end += [lambda usage: b"" if usage is None else b'"c":3']
-    assert edits.usage_members(Usage(total_tokens=7)) == b'"a":7,"b":2'
-    assert edits.end_members(None) == b""
-    assert edits.end_members(Usage()) == b'"c":3'
+    assert members_of(edits.in_usage, Usage(total_tokens=7)) == b'"a":7,"b":2'
+    assert members_of(edits.at_end, None) == b""
+    assert members_of(edits.at_end, Usage()) == b'"c":3'

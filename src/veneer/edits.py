@@ -1,6 +1,7 @@
 """Edits: what layers want changed in the answer, said on the way in, applied once by the relay."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 from starlette.types import Scope
@@ -8,6 +9,8 @@ from starlette.types import Scope
 from veneer import facts
 from veneer.dialects.routing import Warned
 from veneer.facts import Answered, Route, Usage
+
+_T = TypeVar("_T")
 
 
 class Edits:
@@ -79,26 +82,15 @@ class Edits:
     @property
     def changes_body(self) -> bool:
         """Whether a plain answer differs from what the upstream sent."""
-        return self.model is not None or self.adds_members
-
-    @property
-    def adds_members(self) -> bool:
-        """Whether the last object of an answer may get members that the upstream did not send."""
-        # Who adds beside it adds to it, too.
-        return bool(self.in_usage or self.at_end) or self.output_text
-
-    def usage_members(self, usage: Usage) -> bytes:
-        """Return the members to add to the usage object."""
-        return _joined([give(usage) for give in self.in_usage])
-
-    def end_members(self, usage: Usage | None) -> bytes:
-        """Return the members to add to the last object of the answer."""
-        return _joined([give(usage) for give in self.at_end])
+        # Who adds beside the last object adds to it, too.
+        return bool(self.in_usage or self.at_end) or self.output_text or self.model is not None
 
 
-def _joined(given: list[bytes]) -> bytes:
-    """Return the members of all who gave some; mostly that is one."""
-    return given[0] if len(given) == 1 else b",".join(filter(None, given))
+def members_of(givers: Sequence[Callable[[_T], bytes]], usage: _T) -> bytes:
+    """Return the members that they give for a usage; mostly there is one, or none."""
+    if len(givers) == 1:
+        return givers[0](usage)
+    return b",".join(filter(None, [give(usage) for give in givers]))
 
 
 def edits_of(scope: Scope) -> Edits:

@@ -7,16 +7,18 @@ from veneer.layers._body import BodyRelay, is_json
 BODY = compact({"model": "small", "usage": USAGE})
 
 
-def relay_of(*parts: bytes, limit: int = 1000, edits: Edits | None = None) -> BodyRelay:
-    relay = BodyRelay(edits or Edits(), limit=limit)
-    for part in parts:
-        relay.feed(part)
-    return relay
+START = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+def relay_of(*, limit: int = 1000, edits: Edits | None = None) -> BodyRelay:
+    return BodyRelay(edits or Edits(), START, limit=limit)
 
 
 def test_a_body_is_whole_again_and_its_usage_read() -> None:
-    relay = relay_of(BODY[:7], b"", BODY[7:])
-    assert relay.close() == BODY
+    relay = relay_of()
+    assert relay.take(BODY[:7], more=True) is None
+    assert relay.take(b"", more=True) is None
+    assert relay.take(BODY[7:], more=False) == BODY
     assert relay.observed
     assert not relay.edited
     assert relay.usage is not None
@@ -26,25 +28,26 @@ def test_a_body_is_whole_again_and_its_usage_read() -> None:
 def test_a_body_is_edited() -> None:
     edits = Edits()
     edits.show_model("big")
-    relay = relay_of(BODY, edits=edits)
-    assert relay.close() == BODY.replace(b"small", b"big")
+    relay = relay_of(edits=edits)
+    assert relay.take(BODY, more=False) == BODY.replace(b"small", b"big")
     assert relay.edited
 
 
 def test_a_body_over_the_limit_is_given_back_as_it_came() -> None:
-    relay = relay_of(BODY, b"x", limit=len(BODY))
+    relay = relay_of(limit=len(BODY))
+    assert relay.take(BODY, more=True) is None
+    assert not relay.overflowed
+    assert relay.take(b"x", more=True) == BODY + b"x"
     assert relay.overflowed
-    assert relay.give_up() == BODY + b"x"
-    assert not relay_of(BODY, limit=len(BODY)).overflowed
 
 
 def test_of_a_body_over_the_limit_the_end_is_read() -> None:
     edits = Edits()
-    relay = relay_of(b'{"data":[', limit=5, edits=edits)
-    assert relay.give_up() == b'{"data":['
-    for part in (b"1" * 100, b'],"service_', b'tier":"flex",', BODY[1:-3], BODY[-3:]):
-        relay.pass_by(part)
-    relay.pass_end()
+    relay = relay_of(limit=5, edits=edits)
+    assert relay.take(b'{"data":[', more=True) == b'{"data":['
+    for part in (b"1" * 100, b'],"service_', b'tier":"flex",', BODY[1:-3]):
+        assert relay.take(part, more=True) == part
+    assert relay.take(BODY[-3:], more=False) == BODY[-3:]
     assert relay.usage is not None
     assert relay.usage.total_tokens == 8
     assert edits.answered is not None
@@ -55,8 +58,8 @@ def test_of_a_body_over_the_limit_the_end_is_read() -> None:
 def test_what_is_no_json_is_not_observed() -> None:
     edits = Edits()
     edits.show_model("big")
-    relay = relay_of(b"<html>", edits=edits)
-    assert relay.close() == b"<html>"
+    relay = relay_of(edits=edits)
+    assert relay.take(b"<html>", more=False) == b"<html>"
     assert not relay.observed
     assert not relay.edited
 

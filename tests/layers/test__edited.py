@@ -73,7 +73,7 @@ def test_a_usage_of_ours_takes_the_place_of_what_is_none(usage: bytes) -> None:
 
 def test_without_edits_text_stays() -> None:
     assert edited(b' {"a" : 1}', Edits(), None) == b' {"a" : 1}'
-    assert named(b'{"model":"x"}', Edits()) == b'{"model":"x"}'
+    assert named(b'{"model":"x"}', b'"x"') == b'{"model":"x"}'
 
 
 def test_usage_takes_the_place_of_null_or_a_new_one() -> None:

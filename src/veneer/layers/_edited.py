@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 
-from veneer.edits import Edits
+from veneer.edits import Edits, members_of
 from veneer.facts import Usage
 from veneer.wire import glance, splice, sse
 from veneer.wire.output import output_text
@@ -28,12 +28,12 @@ def edited(
 
     `raw` is the text of its usage, where that is known.
     """
-    data = named(data, edits, path)
-    if not edits.adds_members:
-        return data
-    in_usage = b"" if usage is None else edits.usage_members(usage)
-    at_end = edits.end_members(usage)
-    with suppress(ValueError):
+    if edits.model is not None:
+        data = named(data, edits.model, path)
+    in_usage = b"" if usage is None else members_of(edits.in_usage, usage)
+    at_end = members_of(edits.at_end, usage)
+    # A context manager would cost a tenth of the whole.
+    try:
         if in_usage:
             data = _with_members(data, (*path, "usage"), in_usage, raw)
         if edits.output_text:
@@ -42,6 +42,8 @@ def edited(
             data = with_end(data, path, at_end)
         if path and edits.beside is not None:
             data = with_end(data, (), edits.beside())
+    except ValueError:
+        return data
     return data
 
 
@@ -97,11 +99,8 @@ def _joined(raw: bytes, members: bytes) -> bytes:
     return b"%b%b%b}" % (begin, b"" if begin == b"{" else b",", members)
 
 
-def named(data: bytes, edits: Edits, path: tuple[str, ...] = ()) -> bytes:
+def named(data: bytes, shown: bytes, path: tuple[str, ...] = ()) -> bytes:
     """Return an object of an answer with the model name to show, where it names one."""
-    shown = edits.model
-    if shown is None:
-        return data
     span = None if path else glance.in_front(data, MODEL)
     if span is not None and data.find(MODEL, span[1]) < 0:
         start, end = span

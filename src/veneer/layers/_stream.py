@@ -1,14 +1,12 @@
 """The pure half of relaying a stream: bytes in, bytes out, and what was seen on the way."""
 
-from typing import Any
-
-import msgspec
-
 from veneer.edits import Edits
 from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited, named, with_usage, without_usage
-from veneer.wire import splice, sse
+from veneer.layers._naming import Naming
+from veneer.wire import sse
 from veneer.wire.answered import read_answered
+from veneer.wire.failure import says_error, says_failed
 from veneer.wire.usage import (
     has_finish,
     is_terminal_event,
@@ -24,6 +22,7 @@ COMPLETED = b'.completed"'
 # What a chunk says of a choice, and what it says of one that goes on.
 FINISH = b'"finish_reason"'
 UNFINISHED = b'"finish_reason":null'
+LF, CR = b"\n\r"
 # Streams of typed events: the last one says how it ended.
 TYPED = frozenset(
     [
@@ -56,12 +55,10 @@ class StreamRelay:
         "_held",
         "_holds",
         "_last",
-        "_names",
+        "_naming",
         "_operation",
-        "_plain",
         "_previous",
         "_raw_usage",
-        "_shown",
         "_splitter",
         "_typed",
         "_withhold",
@@ -80,11 +77,7 @@ class StreamRelay:
         self._editing = withhold_usage or edits.usage_shown or edits.changes_body
         self._chunked = operation in CHUNKED
         self._typed = operation in TYPED
-        # The name to show, for as long as the upstream says another.
-        self._shown = edits.model
-        # What stands for the name in most chunks, and what is to stand in its place.
-        self._names: tuple[bytes, bytes] | None = None
-        self._plain = self._chunked and edits.model is None
+        self._naming = None if edits.model is None else Naming(edits.model)
         # The finish chunk waits for the usage that it is to carry, or for being the last one; some
         # upstreams let another chunk follow it, which then waits in its place.
         self._holds = edits.usage_shown or bool(edits.in_usage) or bool(edits.at_end)
@@ -107,21 +100,25 @@ class StreamRelay:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what came from the upstream; return what may go to the client now."""
-        # Nothing but a chunk of content: most are, so they cost a few searches and no more.
-        # With `in`, bytes are asked first whether they are a number, which costs more than to look.
+        # Nothing but a chunk of content, in one line: most are, so they cost a few searches, and no
+        # call of ours. With `in`, more than one byte costs more than to look for it with `find`.
         find = chunk.find
         if (
-            self._plain
+            self._chunked
+            and self._splitter.idle
             and chunk[:7] == b"data: {"
+            and find(b"\n") == len(chunk) - 2
+            and chunk[-1] == LF
+            and CR not in chunk
             and find(b'"usage"') < 0
             and find(b'"error"') < 0
-            and self._splitter.is_event(chunk)
-            and (not self._holds or self._is_content(chunk))
+            and not self._finished
+            and (not self._holds or chunk.count(FINISH) == chunk.count(UNFINISHED))
         ):
             self.events += 1
             self.failed = False
             self._previous, self._last = self._last, chunk
-            return chunk if self._names is None else self._renamed(chunk, self._names)
+            return chunk if self._naming is None else self._naming.named(chunk)
         if self._splitter.overflowed:
             return chunk
         events = self._splitter.feed(chunk)
@@ -165,10 +162,6 @@ class StreamRelay:
         if self._chunked:
             return any(has_finish(sse.data_of(event)) for event in (self._last, self._previous))
         return not self._typed
-
-    def _is_content(self, chunk: bytes) -> bool:
-        """Whether a chunk, and all before it, finishes nothing for sure."""
-        return not self._finished and chunk.count(FINISH) == chunk.count(UNFINISHED)
 
     def _pass(self, event: bytes) -> bytes:
         data = self._observe(event)
@@ -217,8 +210,8 @@ class StreamRelay:
             return held + sse.replace_data(event, whole)
         if self._withhold and b'"usage"' in data:
             event = without_usage(event, data)
-        if self._shown is not None:
-            event = self._with_model(event, self._shown)
+        if self._naming is not None:
+            event = self._naming.named(event)
         self._finished = self._finished or (self._holds and has_finish(data))
         if self._finished and not self.failed:
             self._held = event
@@ -233,7 +226,12 @@ class StreamRelay:
         edits = self._edits
         edits.events = self.events
         edits.failed = self.done and b"response.failed" in data and says_failed(data)
-        changed = edited(data, edits, self.usage, path) if self.done else named(data, edits, path)
+        if self.done:
+            changed = edited(data, edits, self.usage, path)
+        elif edits.model is not None:
+            changed = named(data, edits.model, path)
+        else:
+            return event
         return event if changed is data else sse.replace_data(event, changed)
 
     def _release(self) -> bytes:
@@ -247,58 +245,3 @@ class StreamRelay:
         self._edits.events = self.events
         whole = edited(data, self._edits, self.usage, raw=self._raw_usage)
         return sse.replace_data(held, whole)
-
-    def _with_model(self, event: bytes, shown: bytes) -> bytes:
-        """Show another model name; the first chunk tells how the others write theirs."""
-        if self._names is not None:
-            return self._renamed(event, self._names)
-        data = sse.data_of(event)
-        try:
-            span = splice.members(data, ("model",)).get("model")
-        except ValueError:
-            span = None
-        if span is None:
-            return event
-        start, end = span
-        key = data.rfind(b'"model"', 0, start)
-        if data[start:end] == shown:
-            # Nothing is to be changed, in the chunks that follow no more than in this one.
-            self._shown = None
-        elif key >= 0:
-            self._names = (data[key:end], data[key:start] + shown)
-        self._plain = self._chunked and (self._shown is None or self._names is not None)
-        return sse.replace_data(event, data[:start] + shown + data[end:])
-
-    def _renamed(self, event: bytes, names: tuple[bytes, bytes]) -> bytes:
-        """Show another model name in an event; one that writes its own otherwise is walked."""
-        if event.count(b'"model"') == 1 and names[0] in event:
-            return event.replace(*names)
-        data = sse.data_of(event)
-        changed = named(data, self._edits)
-        return event if changed is data else sse.replace_data(event, changed)
-
-
-class _Said(msgspec.Struct):
-    error: Any = None
-    type: Any = None
-
-
-_said = msgspec.json.Decoder(_Said)
-
-
-def says_error(data: bytes) -> bool:
-    """Whether an event tells of an error, in the chunks' form or in that of the Responses API."""
-    said = _read(data)
-    return said.error is not None or said.type == "error"
-
-
-def says_failed(data: bytes) -> bool:
-    """Whether an event brings a response that has failed."""
-    return bool(_read(data).type == "response.failed")
-
-
-def _read(data: bytes) -> _Said:
-    try:
-        return _said.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        return _Said()

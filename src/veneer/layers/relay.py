@@ -25,6 +25,7 @@ from veneer.layers._routed import telling
 from veneer.layers._stream import CHUNKED
 from veneer.operations import Endpoint, endpoint_of
 from veneer.wire import splice
+from veneer.wire.framing import uncoded
 
 # A JSON answer or an event beyond this is not held for edits.
 MAX_OBSERVED = 4 * 1024 * 1024
@@ -71,15 +72,15 @@ class RelayMiddleware(Layer):
         if isinstance(call, Error):
             await call(scope, receive, send)
             return
-        edits = edits_of(scope)
+        edits = known.get(Edits) or edits_of(scope)
         dialect = known.get(Dialect)
         if dialect is not None:
             send = telling(dialect, scope, send, call, edits)
-        inject = self._inject_usage and needs_usage(call, edits)
+        inject = call.stream and self._inject_usage and needs_usage(call, edits)
         below = observable(scope)
         if inject:
             below = asking_for_usage(below, client_of(scope, receive))
-        asked = Asked(call=call, edits=edits, limit=self._max_observed, withhold_usage=inject)
+        asked = Asked(call, edits, self._max_observed, inject)
         await self._relay(Answer(scope, receive, send, asked), below, receive)
 
     async def _relay(self, answer: Answer, scope: Scope, receive: Receive) -> None:
@@ -111,8 +112,7 @@ class RelayMiddleware(Layer):
 def needs_usage(call: Call, edits: Edits) -> bool:
     """Whether a layer needs the usage of a stream whose client did not ask for it."""
     return (
-        call.stream
-        and call.include_usage is not True
+        call.include_usage is not True
         and (edits.usage_wanted or edits.usage_shown)
         and call.operation.name in CHUNKED
     )
@@ -136,9 +136,7 @@ def asking_for_usage(scope: Scope, client: Client) -> Scope:
 
 def observable(scope: Scope) -> Scope:
     """Return the scope of a request whose answer comes as plain bytes, which can be read."""
-    headers = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
-    headers.append((b"accept-encoding", b"identity"))
-    below = {**scope, "headers": headers}
+    below = {**scope, "headers": uncoded(scope["headers"])}
     extensions = scope.get("extensions")
     if extensions and not UNSEEN.isdisjoint(extensions):
         below["extensions"] = {k: v for k, v in extensions.items() if k not in UNSEEN}

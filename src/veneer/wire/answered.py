@@ -84,7 +84,7 @@ def _record(carrier: _Carrier, record: Callable[..., _T]) -> _T:
     return record(
         model=_name(carrier.model),
         service_tier=None if tier is None else _name(tier),
-        tools=_tools(bytes(carrier.output)),
+        tools=_tools(bytes(carrier.output)) if len(carrier.output) else {},
     )
 
 

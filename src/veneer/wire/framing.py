@@ -1,6 +1,8 @@
-"""Header fields that hold for the bytes of a body as they are, mended for others."""
+"""Header fields that tell of the bytes of a body: read, and mended for others."""
 
 from collections.abc import Iterable
+
+from veneer.wire import fields
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -19,4 +21,26 @@ def without_length(headers: Headers) -> list[tuple[bytes, bytes]]:
 
 def with_length(headers: Headers, length: int) -> list[tuple[bytes, bytes]]:
     """Return the fields of an answer with other bytes, so many."""
-    return [*without_length(headers), (b"content-length", b"%d" % length)]
+    kept = without_length(headers)
+    kept.append((b"content-length", b"%d" % length))
+    return kept
+
+
+def unbuffered(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the fields of a stream's start with those that keep proxies from holding it back."""
+    kept = [pair for pair in headers if pair[0] not in (b"content-length", b"x-accel-buffering")]
+    if fields.get(kept, b"cache-control") is None:
+        kept.append((b"cache-control", b"no-cache, no-transform"))
+    kept.append((b"x-accel-buffering", b"no"))
+    return kept
+
+
+def form_of(headers: Headers) -> tuple[bytes, bool]:
+    """Return the media type of a body, empty where none is told, and whether it is coded."""
+    media = coding = None
+    for name, value in headers:
+        if name == b"content-type" and media is None:
+            media = fields.media_type(value)
+        elif name == b"content-encoding" and coding is None:
+            coding = value
+    return media or b"", coding is not None and coding != b"identity"

@@ -30,10 +30,10 @@ class EventSplitter:
 
     The events returned so far, joined, and `rest` are always what was fed. An unfinished event
     longer than `limit` bytes ends the splitting: `overflowed` turns true, and the bytes pass as
-    they come, one piece for each chunk.
+    they come, one piece for each chunk. `idle` is whether an event begins with the next byte.
     """
 
-    __slots__ = ("_idle", "_limit", "_line", "_pending", "overflowed")
+    __slots__ = ("_limit", "_line", "_pending", "idle", "overflowed")
 
     def __init__(self, limit: int = 1024 * 1024) -> None:
         if limit < 1:
@@ -43,7 +43,7 @@ class EventSplitter:
         # Where in it the unfinished line begins.
         self._line = 0
         # Nothing is pending, and no further byte can belong to the last line end.
-        self._idle = True
+        self.idle = True
         self.overflowed = False
 
     @property
@@ -56,7 +56,7 @@ class EventSplitter:
 
         Most chunks are. Whoever knows it of one need not `feed` it.
         """
-        if not self._idle:
+        if not self.idle:
             return False
         start = chunk.find(b"\n") + 1 if chunk[:6] == b"event:" else 0
         return (
@@ -112,7 +112,7 @@ class EventSplitter:
             events.append(bytes(pending))
             pending.clear()
         after_cr = bool(events) and events[-1][-1] == _CR
-        self._idle = not (pending or after_cr or self.overflowed)
+        self.idle = not (pending or after_cr or self.overflowed)
         return events
 
 
