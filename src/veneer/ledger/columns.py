@@ -81,9 +81,11 @@ def opened(hold: Hold) -> tuple[object, ...]:
     tags, at = hold.tags, hold.at
     # All at once: this is on the way of every call, and hardly ever is anything wrong.
     names = "".join(tags) if tags else ""
-    if not _is_plain(f"{call}{request_id}{key}{team}{user}{operation}{model}{names}") or not call:
-        if not is_id(call):
-            raise ValueError(f"A call's id is of 1 to {LONGEST} printable ASCII characters.")
+    if not is_id(call):
+        raise ValueError(f"A call's id is of 1 to {LONGEST} printable ASCII characters.")
+    if not _is_plain(
+        f"{request_id or ''}{key or ''}{team or ''}{user or ''}{operation}{model or ''}{names}"
+    ):
         request_id, key, team, user = _text(request_id), _text(key), _text(team), _text(user)
         operation, model = _text(operation) or "", _text(model)
         tags = tuple(_text(tag) or "" for tag in tags[:MOST_TAGS])
@@ -98,7 +100,7 @@ def opened(hold: Hold) -> tuple[object, ...]:
         _encode(tags).decode() if tags else "[]",
         operation,
         model,
-        int(hold.stream),
+        1 if hold.stream else 0,
     )
 
 
@@ -133,7 +135,8 @@ def ended(settlement: Settlement) -> tuple[object, ...]:
     answered, target = settlement.answered_model, settlement.target
     latency, first_event = settlement.latency, settlement.first_event
     parts = settlement.parts
-    if not _is_plain(f"{version}{priced}{answered}{target}{''.join(parts)}"):
+    names = "".join(parts)
+    if not _is_plain(f"{version or ''}{priced or ''}{answered or ''}{target or ''}{names}"):
         version, priced, answered = _text(version), _text(priced), _text(answered)
         target = _text(target)
         parts = {_text(name) or "": part for name, part in parts.items()}
@@ -142,12 +145,12 @@ def ended(settlement: Settlement) -> tuple[object, ...]:
     usage, status, at = settlement.usage, settlement.status, settlement.at
     if status is not None and not 0 <= status < _STATUSES:
         status = None
-    return (
+    columns = (
         settlement.state,
         at if isfinite(at) else 0.0,
         settlement.total,
         _parts(parts) if parts else "{}",
-        int(settlement.estimated),
+        1 if settlement.estimated else 0,
         version,
         priced,
         answered,
@@ -155,8 +158,8 @@ def ended(settlement: Settlement) -> tuple[object, ...]:
         status,
         latency,
         first_event,
-        *(_NO_USAGE if usage is None else _counts(usage)),
     )
+    return columns + (_NO_USAGE if usage is None else _counts(usage))
 
 
 def entry(row: tuple[object, ...], accounts: tuple[Account, ...]) -> Entry:
@@ -190,22 +193,46 @@ def _parts(parts: Mapping[str, int]) -> str:
 
 def _counts(usage: Usage) -> tuple[object, ...]:
     """Return the values of `USAGE`, which are the members of a usage in their order."""
-    counts = msgspec.structs.astuple(usage)
-    if min(counts) >= 0 and max(counts) <= _LARGEST and isfinite(usage.seconds):
-        return (*counts[:-1], int(usage.malformed))
-    *whole, seconds, malformed = counts
-    seconds = seconds if isfinite(seconds) else 0.0
-    return (*(max(0, min(each, _LARGEST)) for each in whole), seconds, int(malformed))
+    if _fits(usage):
+        return (*msgspec.structs.astuple(usage)[:-1], 1 if usage.malformed else 0)
+    *whole, seconds, malformed = msgspec.structs.astuple(usage)
+    return (
+        *(max(0, min(each, _LARGEST)) for each in whole),
+        seconds if isfinite(seconds) else 0.0,
+        1 if malformed else 0,
+    )
+
+
+def _fits(usage: Usage) -> bool:
+    """Whether all databases take the numbers of a usage as they are."""
+    try:
+        # This has every bit that one of them has: it is no less than any, and negative if one is.
+        bits = (
+            usage.input_tokens
+            | usage.output_tokens
+            | usage.total_tokens
+            | usage.cached_input_tokens
+            | usage.cache_write_tokens
+            | usage.reasoning_tokens
+            | usage.input_audio_tokens
+            | usage.output_audio_tokens
+            | usage.input_image_tokens
+            | usage.output_image_tokens
+        )
+    except TypeError:
+        # A host may have put one that are not all whole.
+        return False
+    return 0 <= bits <= _LARGEST and isfinite(usage.seconds)
 
 
 def is_id(text: str) -> bool:
     """Whether a text can be the id of a call."""
-    return bool(text) and _is_plain(text)
+    return text.isascii() and text.isprintable() and 0 < len(text) <= LONGEST
 
 
 def _is_plain(text: str) -> bool:
     """Whether all databases take a text as it is."""
-    return text.isascii() and text.isprintable() and len(text) <= LONGEST
+    return text.isascii() and "\0" not in text and len(text) <= LONGEST
 
 
 def _text(text: str | None) -> str | None:

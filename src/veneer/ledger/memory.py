@@ -13,9 +13,6 @@ from veneer.ledger.entry import Account, Balance, Entry, Exhausted, Hold, Limit,
 from veneer.ledger.judging import Judge, Row, Totals, limited
 from veneer.ledger.ledger import LedgerUnavailableError, Watcher
 
-# An account, whatever its limit is now.
-_Key = tuple[str, tuple[str, ...], int]
-
 # So many of the oldest accounts are looked at for each new one, and this many seconds after its
 # period is over, when nothing is held on it any more, one is dropped.
 _LOOKS = 2
@@ -26,6 +23,14 @@ _UNCLOSED = tuple(unclosed().values())
 
 # Holds' accounts whose keys are remembered.
 _REMEMBERED = 10_000
+
+
+class _Key(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
+    """An account, whatever its limit is now."""
+
+    budget: str
+    partition: tuple[str, ...]
+    starts: int
 
 
 class _Keys(msgspec.Struct, frozen=True, gc=False):
@@ -228,4 +233,4 @@ def _row(hold: Hold, columns: tuple[object, ...], keys: _Keys) -> _Kept:
 
 
 def _key(account: Account) -> _Key:
-    return (account.budget, account.partition, account.starts)
+    return _Key(account.budget, account.partition, account.starts)
