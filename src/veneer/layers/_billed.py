@@ -1,4 +1,4 @@
-"""The way back of a call that is paid for, and its settlement, once."""
+"""The way back of a call that is paid for: its receipt, and its settlement, once."""
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -6,35 +6,41 @@ from typing import Any
 
 from starlette.types import Message, Send
 
+from veneer.dialects import Dialect
+from veneer.dialects.receipts import usage_member
+from veneer.edits import Edits
 from veneer.facts import Answered, Cost, Relayed, Route, Usage
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._rows import rows_of_tries
-from veneer.layers._slip import Slip
 from veneer.layers._till import Held, Till
 from veneer.ledger.entry import Settlement, State
-from veneer.quotas.settlement import failed
+from veneer.prices.credits import Credits
+from veneer.quotas.settlement import FIRST_ERROR
 
 
 class Billed:
     """Settles a call before its last message leaves, or when `settle` is called.
 
-    `known` are the facts of the call. Its answer has a receipt where there is a `slip`, and tells
-    of budgets where there is a `notice`. `clock` gives seconds since the epoch.
+    `known` are the facts of the call. Its answer says what it costs once `show` is called, in the
+    form of the `dialect`, and tells of budgets where there is a `notice`. `clock` gives seconds
+    since the epoch.
     """
 
     __slots__ = (
         "_clock",
+        "_credits",
+        "_dialect",
         "_ended",
         "_first",
         "_held",
         "_known",
         "_notice",
+        "_operation",
         "_outcome",
         "_reckoning",
         "_send",
         "_settled",
-        "_slip",
         "_started",
         "_status",
         "_till",
@@ -48,7 +54,8 @@ class Billed:
         held: Held,
         till: Till,
         reckoning: Reckoning,
-        slip: Slip | None,
+        dialect: Dialect,
+        credits_: Credits,
         notice: Notice | None,
         clock: Callable[[], float],
     ) -> None:
@@ -57,15 +64,24 @@ class Billed:
         self._held = held
         self._till = till
         self._reckoning = reckoning
-        self._slip = slip
+        self._dialect = dialect
+        self._credits = credits_
         self._notice = notice
         self._clock = clock
+        # What its receipt is for, if it has one.
+        self._operation: str | None = None
         self._started = perf_counter()
         self._first: float | None = None
         self._status: int | None = None
         # What a plain answer came to, which is known before it begins.
         self._outcome: tuple[State, Cost, Usage | None] | None = None
         self._ended = self._settled = False
+
+    def show(self, edits: Edits, operation: str) -> None:
+        """Have the answer say what the call costs."""
+        self._operation = operation
+        edits.in_usage.append(self._in_usage)
+        edits.at_end.append(self._at_end)
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on; it is no coroutine of its own, as most events only pass."""
@@ -99,7 +115,9 @@ class Billed:
             return None
         self._settled = True
         known = self._known
-        state, cost, usage = self._outcome or self._reckoned(ended=self._ended)
+        state, cost, usage = self._outcome or self._reckoning.outcome(
+            self._status, ended=self._ended
+        )
         known[Cost] = cost
         route, answered = known.get(Route), known.get(Answered)
         hold = self._held.hold
@@ -138,24 +156,37 @@ class Billed:
 
     def _stamped(self, start: Message) -> Message:
         """Tell what the call cost, and how its budgets stand."""
-        slip, notice = self._slip, self._notice
-        if slip is None and notice is None:
+        operation, notice = self._operation, self._notice
+        if operation is None and notice is None:
             return start
         cost = None
-        is_error, relayed = failed(self._status), self._known.get(Relayed)
+        status, relayed = start["status"], self._known.get(Relayed)
         # It is known by now of an error, and of what was held back whole.
-        if is_error or (relayed is not None and not relayed.stream):
-            outcome = self._reckoned(ended=False)
+        if status >= FIRST_ERROR or (relayed is not None and not relayed.stream):
+            outcome = self._reckoning.outcome(status, ended=False)
             cost = outcome[1]
             if relayed is not None and relayed.complete:
                 self._outcome = outcome
         fields: list[tuple[bytes, bytes]] = []
-        if slip is not None and cost is not None and not is_error:
-            fields += slip.fields(cost)
+        if operation is not None and cost is not None and status < FIRST_ERROR:
+            fields += self._dialect.cost_fields(cost, self._credits)
         if notice is not None:
             fields += notice.fields(cost)
         return {**start, "headers": [*start.get("headers", ()), *fields]} if fields else start
 
-    def _reckoned(self, *, ended: bool) -> tuple[State, Cost, Usage | None]:
-        state = self._reckoning.state(self._status, ended=ended)
-        return state, *self._reckoning.final(state, self._status)
+    def _in_usage(self, usage: Usage) -> bytes:
+        return self._receipt(usage)[0]
+
+    def _at_end(self, usage: Usage | None) -> bytes:
+        """Return a usage object of ours where the upstream gave none."""
+        if usage is not None:
+            return b""
+        receipt, counted = self._receipt(None)
+        return usage_member(counted, self._operation or "", receipt)
+
+    def _receipt(self, usage: Usage | None) -> tuple[bytes, Usage]:
+        """Return the members that say what the call costs by this usage, and what is charged."""
+        cost, counted = self._reckoning.by_usage(usage)
+        self._known[Cost] = cost
+        written = self._dialect.receipt(cost, counted, self._operation or "", self._credits)
+        return written, counted

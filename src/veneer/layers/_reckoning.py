@@ -12,7 +12,7 @@ from veneer.layers._bill import Bill
 from veneer.layers._hosted import CHAT
 from veneer.ledger.entry import State
 from veneer.quotas.estimate import ESTIMATED, Estimate
-from veneer.quotas.settlement import failed, streamed, told, untold
+from veneer.quotas.settlement import FIRST_ERROR, streamed, told, untold
 
 # Beyond this, which are days, a number is no length of a sound in seconds.
 MAX_SECONDS = 1_000_000
@@ -65,35 +65,40 @@ class Reckoning:
             self._served = self._held if route is None else self._held.served_by(route)
         return self._served
 
-    def state(self, status: int | None, *, ended: bool) -> State:
-        """Return how a call ended with this status, None for no answer; `ended` is for its body."""
-        known = self._known
+    def outcome(self, status: int | None, *, ended: bool) -> tuple[State, Cost, Usage | None]:
+        """Return how a call ended, what it costs, and the usage that it is charged for.
+
+        `status` is that of its answer, None for no answer; `ended` is for its body.
+        """
         if self._cut is not None:
-            return "cut"
+            return "cut", *self._cut
+        known, reckoned = self._known, self._reckoned
+        usage, relayed = known.get(Usage), known.get(Relayed)
+        state = self._state(status, ended=ended if relayed is None else relayed.complete)
+        # That is how nearly all calls end: their receipt has been written.
+        if state == "completed" and reckoned is not None and reckoned[0] is usage:
+            return state, *reckoned[1]
+        return state, *self._cost(state, status, usage, relayed)
+
+    def _state(self, status: int | None, *, ended: bool) -> State:
+        known = self._known
         route = known.get(Route)
         if Unreached in known and (route is None or not route.answered):
             return "released"
         if status is not None:
-            if self._is_error(status):
+            if _is_error(status, route):
                 return "failed"
-            relayed = known.get(Relayed)
-            if ended if relayed is None else relayed.complete:
+            if ended:
                 return "completed"
         return "disconnected" if known[Client].disconnected else "failed"
 
-    def final(self, state: State, status: int | None) -> tuple[Cost, Usage | None]:
-        """Return what a call costs that ended so, and the usage that it is charged for."""
-        known, found, reckoned = self._known, self._cut, self._reckoned
-        usage = known.get(Usage)
-        # That is how nearly all calls end: their receipt has been written.
-        if found is None and state == "completed" and reckoned is not None and reckoned[0] is usage:
-            found = reckoned[1]
-        if found is not None:
-            return found
-        bill, relayed = self._bill, known.get(Relayed)
+    def _cost(
+        self, state: State, status: int | None, usage: Usage | None, relayed: Relayed | None
+    ) -> tuple[Cost, Usage | None]:
+        bill = self._bill
         if state != "released" and usage is not None and is_told(usage):
             return self.by_usage(usage)
-        if state == "released" or (status is not None and self._is_error(status)):
+        if state == "released" or (status is not None and _is_error(status, self._route)):
             return bill.nothing(), None
         if status is None:
             return self._unanswered(state)
@@ -201,9 +206,9 @@ class Reckoning:
             return streamed(needed, self._call, events)
         return untold(self._scope, needed, OK)
 
-    def _is_error(self, status: int) -> bool:
-        route = self._known.get(Route)
-        return failed(status) or (route is not None and failed(route.status))
+
+def _is_error(status: int, route: Route | None) -> bool:
+    return status >= FIRST_ERROR or (route is not None and route.status >= FIRST_ERROR)
 
 
 def is_told(usage: Usage) -> bool:

@@ -35,7 +35,6 @@ from veneer.layers._cutting import Cutting, cutting_of
 from veneer.layers._notice import Notice
 from veneer.layers._reckoning import Reckoning
 from veneer.layers._rows import hold_of
-from veneer.layers._slip import Slip
 from veneer.layers._tariff import PRICED, Tariff
 from veneer.layers._till import MAX_SPOOL, Held, OnFailure, Till
 from veneer.ledger.entry import Exhausted
@@ -172,7 +171,7 @@ class CostMiddleware(Layer):
         if isinstance(held, Exhausted):
             await self._refusal(scope, held, bill, at)(scope, receive, send)
             return
-        edits = edits_of(scope)
+        edits = known.get(Edits) or edits_of(scope)
         edits.usage_wanted = True
         if bill.need.images:
             edits.images_wanted = True
@@ -221,25 +220,27 @@ class CostMiddleware(Layer):
     ) -> Billed:
         """Return the way back of a call that is made."""
         dialect = known.get(Dialect) or OPENAI
-        slip = notice = None
-        if self._receipts:
-            slip = Slip(known, dialect, call.operation.name, reckoning, self._credits, edits)
-            # A stream whose client did not ask for usage shows it, too.
-            if call.stream:
-                edits.usage_shown = True
+        notice = None
         # There may be no budgets to tell of, and no words for that.
         if held.balances and dialect.budget_fields is not None:
             notice = Notice(self._accounts, held, dialect.budget_fields, self._credits)
-        return Billed(
+        billed = Billed(
             known,
             send,
             held=held,
             till=self._till,
             reckoning=reckoning,
-            slip=slip,
+            dialect=dialect,
+            credits_=self._credits,
             notice=notice,
             clock=self._clock,
         )
+        if self._receipts:
+            billed.show(edits, call.operation.name)
+            # A stream whose client did not ask for usage shows it, too.
+            if call.stream:
+                edits.usage_shown = True
+        return billed
 
     def _refusal(self, scope: Scope, exhausted: Exhausted, bill: Bill, at: float) -> Error:
         """Return the error of a call that does not fit, with what the dialect says of budgets."""

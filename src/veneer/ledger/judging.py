@@ -69,8 +69,8 @@ class Judge(Generic[K]):
         if self.limits:
             accounts = self._limited(accounts)
         balances = []
-        for account, key in zip(accounts, keys, strict=True):
-            totals = all_totals[key]
+        for place, account in enumerate(accounts):
+            totals = all_totals[keys[place]]
             spent, held, limit = totals.spent, totals.held, account.limit
             if limit is not None and spent + held + amount > limit:
                 return Exhausted(account, spent, held)

@@ -101,15 +101,22 @@ def bound_of(  # noqa: PLR0913 - as above
     if factor is not ONE:
         number *= factor.numerator
         per *= factor.denominator
-    return min(MOST, -(-number // per) + _ROUNDING)
+    bound = -(-number // per) + _ROUNDING
+    if bound > MOST:
+        return MOST
+    return bound
 
 
 def _token_parts(tokens: Mapping[str, int], price: Price, tier: str | None) -> dict[str, int]:
-    times, per = 1, MILLION
-    if tier is not None and (factor := price.factor(tier)) is not ONE:
-        times, per = factor.numerator, MILLION * factor.denominator
-    rates = price.rates
+    factor = ONE if tier is None else price.factor(tier)
     parts: dict[str, int] = {}
+    each = price.each
+    if each is not None and factor is ONE:
+        for kind, number in tokens.items():
+            if amount := number * each[kind]:
+                parts[kind] = amount
+        return parts
+    rates, times, per = price.rates, factor.numerator, MILLION * factor.denominator
     for kind, number in tokens.items():
         exact = number * rates[kind] * times
         amount, rest = divmod(exact, per)

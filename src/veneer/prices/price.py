@@ -103,6 +103,16 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {kind: self._rate(kind, *whole) for kind, whole in _WHOLE.items()}
 
     @cached_property
+    def each(self) -> Mapping[str, int] | None:
+        """What one token of each kind costs, as `rates`; None where one of them is no whole number.
+
+        They are whole for all prices that have up to six places, which are nearly all.
+        """
+        if any(rate % MILLION for rate in self.rates.values()):
+            return None
+        return {kind: rate // MILLION for kind, rate in self.rates.items()}
+
+    @cached_property
     def most_input(self) -> int:
         """What a million tokens of the input can cost at most, in the standard tier."""
         return max(map(self.rates.__getitem__, INPUT))

@@ -30,7 +30,9 @@ def told(usage: Usage) -> int:
         return 0
     if read > MAX_TOKENS or written > MAX_TOKENS or total > MAX_TOKENS:
         return 0
-    return max(total, read + written)
+    if total >= read + written:
+        return total
+    return read + written
 
 
 def untold(scope: MutableMapping[str, Any], estimate: Estimate, status: int | None) -> Estimate:
