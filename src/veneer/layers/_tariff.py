@@ -15,7 +15,7 @@ from veneer.operations import Body
 from veneer.prices.book import PriceBook
 from veneer.prices.costing import bound_of
 from veneer.prices.price import ONE, Price
-from veneer.quotas.estimate import ESTIMATED, Estimator
+from veneer.quotas.estimate import ESTIMATED, Estimator, estimated
 from veneer.routing.preferences import Preferences
 
 # Operations that are paid for, besides those whose tokens an estimator knows.
@@ -69,11 +69,12 @@ class Tariff:
 
     def bill(self, scope: Scope, call: Call, body: bytes, at: float) -> Bill | None:
         """Return what a call is paid by; None for one that has no price, and is not free."""
+        known = scope[facts.SCOPE_KEY]
         if call.operation.name in ESTIMATED:
-            need = Need(self._estimator(call, body))
+            need = Need(estimated(known, self._estimator, call, body))
         else:
             need = need_beside_texts(call, scope["headers"], default_output=self._default_output)
-        preferences = scope[facts.SCOPE_KEY].get(Preferences)
+        preferences = known.get(Preferences)
         asked = () if preferences is None else preferences.models
         if asked or self._providers:
             bill = self._dearest(call, body, need, at, asked or (self._name(call, at),))

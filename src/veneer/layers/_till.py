@@ -103,9 +103,7 @@ class Till:
             self._away = False
             if self._spool is not None:
                 self._spool.is_back()
-        if isinstance(answer, Exhausted):
-            return answer
-        return Held(hold, written=True, balances=answer)
+        return Held(hold, True, answer) if isinstance(answer, tuple) else answer  # noqa: FBT003 - one for each call
 
     def settle(self, held: Held, settlement: Settlement) -> Awaitable[None] | None:
         """Settle; it is in a queue at once, so that a cancellation loses nothing.

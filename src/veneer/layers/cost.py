@@ -153,7 +153,7 @@ class CostMiddleware(Layer):
             await self.below(scope, receive, send)
             return
         call = known.get(Call) or await read_call(scope, receive)
-        if isinstance(call, Error):
+        if not isinstance(call, Call):
             await call(scope, receive, send)
             return
         at = self._now()
@@ -168,7 +168,7 @@ class CostMiddleware(Layer):
         except LedgerUnavailableError:
             await UNAVAILABLE(scope, receive, send)
             return
-        if isinstance(held, Exhausted):
+        if not isinstance(held, Held):
             await self._refusal(scope, held, bill, at)(scope, receive, send)
             return
         edits = known.get(Edits) or edits_of(scope)

@@ -208,7 +208,7 @@ class Rows:
             row = held_row(hold, accounts, 0)
             answer = judge.admit(row, hold.accounts, accounts.keys)
             answers.append(answer)
-            if not isinstance(answer, Exhausted):
+            if isinstance(answer, tuple):
                 row.id = next(self._ids)
                 self._open[hold.call] = row
                 written.append(self._inserted(row, accounts, columns))

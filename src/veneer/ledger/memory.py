@@ -90,7 +90,7 @@ class MemoryLedger:
         row = _row(hold, columns, keys)
         answer = self._judge.admit(row, hold.accounts, keys.keys)
         self._judge.changed.clear()
-        if not isinstance(answer, Exhausted):
+        if isinstance(answer, tuple):
             self._rows[hold.call] = row
         return answer
 

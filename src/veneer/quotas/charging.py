@@ -1,6 +1,7 @@
 """Charging: what one request is to take, of which quotas, on whose counters."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 from starlette.types import Scope
@@ -9,7 +10,7 @@ from veneer import facts
 from veneer.auth.peers import Peers
 from veneer.call import Call
 from veneer.facts import Principal
-from veneer.quotas.estimate import Estimate, Estimator
+from veneer.quotas.estimate import Estimate, Estimator, estimated
 from veneer.quotas.partition import Partitioner, goes_by_principal
 from veneer.quotas.policy import MAX_REMEMBERED, QuotaPolicy
 from veneer.quotas.quota import TOKENS, Charge
@@ -81,7 +82,8 @@ class Charging:
         self, scope: Scope, operation: str, call: Call | None, body: bytes, *, look: bool = False
     ) -> Bill:
         """Return what a request is charged; with `look`, the same at no cost."""
-        principal = scope[facts.SCOPE_KEY].get(Principal)
+        known = scope[facts.SCOPE_KEY]
+        principal = known.get(Principal)
         model = None if call is None else call.model
         if principal is None or not self._plannable:
             plan = self._plan(scope, principal, model, operation, look=look)
@@ -94,7 +96,9 @@ class Charging:
                     self._plans.clear()
                 self._plans[key] = found
             plan = found
-        return plan.bill if call is None or not plan.tokens else _estimated(plan, call, body)
+        if call is None or not plan.tokens:
+            return plan.bill
+        return _estimated(known, plan, call, body)
 
     def _plan(
         self,
@@ -120,7 +124,7 @@ class Charging:
         return Plan(principal, Bill(charges), tokens)
 
 
-def _estimated(plan: Plan, call: Call, body: bytes) -> Bill:
+def _estimated(known: dict[type, Any], plan: Plan, call: Call, body: bytes) -> Bill:
     """Return the bill of a call whose tokens are charged; its estimate is the first one made."""
     charges = list(plan.bill.charges)
     made: Estimate | None = None
@@ -128,7 +132,7 @@ def _estimated(plan: Plan, call: Call, body: bytes) -> Bill:
     cost = 0
     for index, estimator in plan.tokens:
         if estimator is not asked:
-            asked, estimate = estimator, estimator(call, body)
+            asked, estimate = estimator, estimated(known, estimator, call, body)
             made = made or estimate
             cost = max(1, estimate.total)
         charge = charges[index]

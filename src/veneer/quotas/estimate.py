@@ -1,6 +1,8 @@
 """What a call will cost in tokens, estimated before it is made; the truth comes with its usage."""
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -38,6 +40,31 @@ Estimator = Callable[[Call, bytes], Estimate]
 
 NOTHING = Estimate()
 
+# Estimators that are remembered, by what they go by: who asks for the same shares one.
+MAX_REMEMBERED = 64
+
+
+class Estimated(msgspec.Struct, frozen=True):
+    """What an estimator has told of a call."""
+
+    by: Estimator
+    call: Call
+    body: bytes
+    estimate: Estimate
+
+
+def estimated(known: dict[type, Any], estimator: Estimator, call: Call, body: bytes) -> Estimate:
+    """Return what an estimator tells of a call, of which these facts are known.
+
+    Layers that ask the same one after the other share its answer.
+    """
+    made: Estimated | None = known.get(Estimated)
+    if made is not None and made.by is estimator and made.call is call and made.body is body:
+        return made.estimate
+    estimate = estimator(call, body)
+    known[Estimated] = Estimated(estimator, call, body, estimate)
+    return estimate
+
 
 def bound(*, default_output: int = 1024, media: MediaTokens | None = None) -> Estimator:
     """Return the estimator that a call of texts does not exceed, if it says how long it may be.
@@ -49,8 +76,11 @@ def bound(*, default_output: int = 1024, media: MediaTokens | None = None) -> Es
     choices; embeddings have none. Raises ValueError for a negative default.
     """
     _check(default_output)
-    costs = media or MediaTokens()
+    return _bound(default_output, media or MediaTokens())
 
+
+@lru_cache(MAX_REMEMBERED)
+def _bound(default_output: int, costs: MediaTokens) -> Estimator:
     def estimate(call: Call, body: bytes) -> Estimate:
         if call.operation.name not in ESTIMATED:
             return NOTHING
