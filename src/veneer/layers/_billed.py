@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
+import msgspec
 from starlette.types import Message, Send
 
 from veneer.dialects import Dialect
@@ -19,63 +20,33 @@ from veneer.prices.credits import Credits
 from veneer.quotas.settlement import FIRST_ERROR
 
 
-class Billed:
+class Billed(msgspec.Struct, eq=False):
     """Settles a call before its last message leaves, or when `settle` is called.
 
-    `known` are the facts of the call. Its answer says what it costs once `show` is called, in the
-    form of the `dialect`, and tells of budgets where there is a `notice`. `clock` gives seconds
-    since the epoch.
+    It gets the facts of the call, which began then by `perf_counter`. Its answer says what it costs
+    once `show` is called, in the form of the dialect, and tells of budgets where there is a notice.
+    The clock gives seconds since the epoch.
     """
 
-    __slots__ = (
-        "_clock",
-        "_credits",
-        "_dialect",
-        "_ended",
-        "_first",
-        "_held",
-        "_known",
-        "_notice",
-        "_operation",
-        "_outcome",
-        "_reckoning",
-        "_send",
-        "_settled",
-        "_started",
-        "_status",
-        "_till",
-    )
-
-    def __init__(  # noqa: PLR0913 - all of a call's way back, said once
-        self,
-        known: dict[type, Any],
-        send: Send,
-        *,
-        held: Held,
-        till: Till,
-        reckoning: Reckoning,
-        dialect: Dialect,
-        credits_: Credits,
-        notice: Notice | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self._known = known
-        self._send = send
-        self._held = held
-        self._till = till
-        self._reckoning = reckoning
-        self._dialect = dialect
-        self._credits = credits_
-        self._notice = notice
-        self._clock = clock
-        # What its receipt is for, if it has one.
-        self._operation: str | None = None
-        self._started = perf_counter()
-        self._first: float | None = None
-        self._status: int | None = None
-        # What a plain answer came to, which is known before it begins.
-        self._outcome: tuple[State, Cost, Usage | None] | None = None
-        self._ended = self._settled = False
+    # A record is made with fewer steps than another object, and there is one for every call.
+    _known: dict[type, Any]
+    _send: Send
+    _held: Held
+    _till: Till
+    _reckoning: Reckoning
+    _dialect: Dialect
+    _credits: Credits
+    _notice: Notice | None
+    _clock: Callable[[], float]
+    _started: float
+    # What its receipt is for, if it has one.
+    _operation: str | None = None
+    _first: float | None = None
+    _status: int | None = None
+    # What a plain answer came to, which is known before it begins.
+    _outcome: tuple[State, Cost, Usage | None] | None = None
+    _ended: bool = False
+    _settled: bool = False
 
     def show(self, edits: Edits, operation: str) -> None:
         """Have the answer say what the call costs."""

@@ -1,9 +1,10 @@
 """What a call came to: how it ended, and what that costs by what its upstream said or was seen."""
 
+from typing import Any
+
 import msgspec
 from starlette.types import Scope
 
-from veneer import facts
 from veneer.call import Call
 from veneer.client import Client
 from veneer.edits import Edits
@@ -22,8 +23,8 @@ OK = 200
 NOTHING_SAID = Answered()
 
 
-class Reckoning:
-    """Reckons one call.
+class Reckoning(msgspec.Struct, eq=False):
+    """Reckons one call, of which all these facts are known, by its bill.
 
     The upstream's own word counts first, unless it makes no sense; a side that it leaves out is
     estimated. Without it, an answer costs what was seen of it, and one of which nothing could be
@@ -32,38 +33,27 @@ class Reckoning:
     did not get.
     """
 
-    __slots__ = (
-        "_call",
-        "_cut",
-        "_edits",
-        "_held",
-        "_known",
-        "_reckoned",
-        "_route",
-        "_scope",
-        "_served",
-    )
-
-    def __init__(self, scope: Scope, call: Call, bill: Bill, edits: Edits) -> None:
-        self._scope = scope
-        self._known = scope[facts.SCOPE_KEY]
-        self._call = call
-        self._held = self._served = bill
-        self._route: Route | None = None
-        self._edits = edits
-        # By what usage of the upstream's the cost was worked out last; the same costs the same.
-        self._reckoned: tuple[Usage | None, tuple[Cost, Usage]] | None = None
-        # What a stream came to that was cut.
-        self._cut: tuple[Cost, Usage] | None = None
+    _scope: Scope
+    _known: dict[type, Any]
+    _call: Call
+    _held: Bill
+    _edits: Edits
+    # What it is paid by once it is known who answers it.
+    _served: tuple[Route, Bill] | None = None
+    # By what usage of the upstream's the cost was worked out last; the same costs the same.
+    _reckoned: tuple[Usage | None, tuple[Cost, Usage]] | None = None
+    # What a stream came to that was cut.
+    _cut: tuple[Cost, Usage] | None = None
 
     @property
     def _bill(self) -> Bill:
         """What the call is paid by: the dearest, until it is known who answers it."""
-        route = self._known.get(Route)
-        if route is not self._route:
-            self._route = route
-            self._served = self._held if route is None else self._held.served_by(route)
-        return self._served
+        route, served = self._known.get(Route), self._served
+        if route is None:
+            return self._held
+        if served is None or served[0] is not route:
+            served = self._served = route, self._held.served_by(route)
+        return served[1]
 
     def outcome(self, status: int | None, *, ended: bool) -> tuple[State, Cost, Usage | None]:
         """Return how a call ended, what it costs, and the usage that it is charged for.
@@ -98,7 +88,9 @@ class Reckoning:
         bill = self._bill
         if state != "released" and usage is not None and is_told(usage):
             return self.by_usage(usage)
-        if state == "released" or (status is not None and _is_error(status, self._route)):
+        if state == "released" or (
+            status is not None and _is_error(status, self._known.get(Route))
+        ):
             return bill.nothing(), None
         if status is None:
             return self._unanswered(state)

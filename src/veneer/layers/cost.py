@@ -175,7 +175,7 @@ class CostMiddleware(Layer):
         edits.usage_wanted = True
         if bill.need.images:
             edits.images_wanted = True
-        reckoning = Reckoning(scope, call, bill, edits)
+        reckoning = Reckoning(scope, known, call, bill, edits)
         billed = self._billed(known, send, call, reckoning, held, edits)
         cutting = None
         if self._cuts:
@@ -227,13 +227,14 @@ class CostMiddleware(Layer):
         billed = Billed(
             known,
             send,
-            held=held,
-            till=self._till,
-            reckoning=reckoning,
-            dialect=dialect,
-            credits_=self._credits,
-            notice=notice,
-            clock=self._clock,
+            held,
+            self._till,
+            reckoning,
+            dialect,
+            self._credits,
+            notice,
+            self._clock,
+            time.perf_counter(),
         )
         if self._receipts:
             billed.show(edits, call.operation.name)

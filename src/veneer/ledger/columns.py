@@ -1,6 +1,7 @@
 """The columns of a row, as every database has them, with values that every database takes."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import isfinite
 
 import msgspec
@@ -61,6 +62,9 @@ CLOSED = (
 # Characters of a text: more is no name, but an attempt to fill the disk. And tags of a row.
 LONGEST = 512
 MOST_TAGS = 64
+
+# Names of those who answer, at what price, that are known to be plain.
+MAX_REMEMBERED = 256
 
 _LARGEST = 2**63 - 1
 _STATUSES = 1000
@@ -135,8 +139,7 @@ def ended(settlement: Settlement) -> tuple[object, ...]:
     answered, target = settlement.answered_model, settlement.target
     latency, first_event = settlement.latency, settlement.first_event
     parts = settlement.parts
-    names = "".join(parts)
-    if not _is_plain(f"{version or ''}{priced or ''}{answered or ''}{target or ''}{names}"):
+    if not _are_plain(version, priced, answered, target, *parts):
         version, priced, answered = _text(version), _text(priced), _text(answered)
         target = _text(target)
         parts = {_text(name) or "": part for name, part in parts.items()}
@@ -233,6 +236,12 @@ def is_id(text: str) -> bool:
 def _is_plain(text: str) -> bool:
     """Whether all databases take a text as it is."""
     return text.isascii() and "\0" not in text and len(text) <= LONGEST
+
+
+@lru_cache(MAX_REMEMBERED)
+def _are_plain(*texts: str | None) -> bool:
+    """Whether all databases take texts as they are; of these, one call has the same as others."""
+    return _is_plain("".join(filter(None, texts)))
 
 
 def _text(text: str | None) -> str | None:
