@@ -224,6 +224,18 @@ def test_nulls_that_stand_for_usage_are_withheld_in_any_spelling() -> None:
     ]
 
 
+@pytest.mark.parametrize("null", [b'"usage":null,', b'"usage": null, ', b'"usage" : null,'])
+def test_chunks_with_such_a_null_are_the_same_alone_and_in_one(null: bytes) -> None:
+    texts = [chunk("a"), chunk(' "usage":null, '), chunk("b"), chunk(finish="stop"), DONE]
+    stream = [text.replace(b"{", b"{" + null, 1) for text in texts]
+    for withheld in (False, True):
+        for model in (None, "mine", "small"):
+            alone = relay_of(edits=receipt(model=model), withhold_usage=withheld)
+            in_one = relay_of(edits=receipt(model=model), withhold_usage=withheld)
+            assert fed(alone, *stream) == fed(in_one, b"".join(stream))
+            assert alone.events == in_one.events
+
+
 def test_usage_in_every_chunk_is_left_there() -> None:
     stream = [chunk(c, usage={"total_tokens": i}) for i, c in enumerate("abc")]
     relay = relay_of(withhold_usage=True)

@@ -72,10 +72,11 @@ def with_output_text(data: bytes, path: tuple[str, ...]) -> bytes:
 def _with_members(data: bytes, path: tuple[str, ...], members: bytes, raw: bytes | None) -> bytes:
     """Return a text with members in the object at the path, if one is there."""
     # What stands in it once stands where it was found; to look for it costs a walk through all.
-    if raw is not None and raw[1:].lstrip()[:1] == b'"':
-        at = data.rfind(raw)
-        if at >= 0 and data.find(raw) == at:
-            return data[:at] + _joined(raw, members) + data[at + len(raw) :]
+    if raw is not None:
+        at = data.find(raw)
+        end = at + len(raw)
+        if at >= 0 and data.find(raw, end) < 0:
+            return data[:at] + _joined(raw, members) + data[end:]
     there = splice.value(data, path) or b""
     if there.startswith(b"{"):
         return splice.replace(data, path, _joined(there, members))

@@ -22,16 +22,13 @@ COMPLETED = b'.completed"'
 # What a chunk says of a choice, and what it says of one that goes on.
 FINISH = b'"finish_reason"'
 UNFINISHED = b'"finish_reason":null'
+# What may stand for usage that is yet to come.
+USAGE = b'"usage"'
+NULL = (b":null", b": null")
 LF, CR = b"\n\r"
 # Streams of typed events: the last one says how it ended.
 TYPED = frozenset(
-    [
-        "responses",
-        "images.generations",
-        "images.edits",
-        "audio.speech",
-        "audio.transcriptions",
-    ]
+    ["responses", "images.generations", "images.edits", "audio.speech", "audio.transcriptions"]
 )
 
 
@@ -110,7 +107,10 @@ class StreamRelay:
             and find(b"\n") == len(chunk) - 2
             and chunk[-1] == LF
             and CR not in chunk
-            and find(b'"usage"') < 0
+            and (
+                (usage := find(USAGE)) < 0
+                or (chunk.startswith(NULL, usage + len(USAGE)) and find(USAGE, usage + 1) < 0)
+            )
             and find(b'"error"') < 0
             and not self._finished
             and (not self._holds or chunk.count(FINISH) == chunk.count(UNFINISHED))
@@ -118,6 +118,8 @@ class StreamRelay:
             self.events += 1
             self.failed = False
             self._previous, self._last = self._last, chunk
+            if usage >= 0 and self._withhold:
+                chunk = without_usage(chunk, chunk[6:-2])
             return chunk if self._naming is None else self._naming.named(chunk)
         if self._splitter.overflowed:
             return chunk
@@ -125,8 +127,6 @@ class StreamRelay:
         if self._splitter.overflowed:
             unread = events.pop()
             return b"".join([*map(self._pass, events), self._release(), unread])
-        if len(events) == 1:
-            return self._pass(events[0])
         return b"".join(map(self._pass, events))
 
     def close(self) -> bytes:
