@@ -138,12 +138,12 @@ class Billed(msgspec.Struct, eq=False):
             cost = outcome[1]
             if relayed is not None and relayed.complete:
                 self._outcome = outcome
-        fields: list[tuple[bytes, bytes]] = []
+        headers = [*start.get("headers", ())]
         if operation is not None and cost is not None and status < FIRST_ERROR:
-            fields += self._dialect.cost_fields(cost, self._credits)
+            headers += self._dialect.cost_fields(cost, self._credits)
         if notice is not None:
-            fields += notice.fields(cost)
-        return {**start, "headers": [*start.get("headers", ()), *fields]} if fields else start
+            headers += notice.fields(cost)
+        return {**start, "headers": headers}
 
     def _in_usage(self, usage: Usage) -> bytes:
         return self._receipt(usage)[0]

@@ -67,7 +67,8 @@ class Reckoning(msgspec.Struct, eq=False):
         state = self._state(status, ended=ended if relayed is None else relayed.complete)
         # That is how nearly all calls end: their receipt has been written.
         if state == "completed" and reckoned is not None and reckoned[0] is usage:
-            return state, *reckoned[1]
+            cost, counted = reckoned[1]
+            return state, cost, counted
         return state, *self._cost(state, status, usage, relayed)
 
     def _state(self, status: int | None, *, ended: bool) -> State:
