@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from veneer.auth.any_of import AnyOf
-from veneer.auth.verifier import Denial, lifespan_of
+from veneer.auth.static import StaticKeys, digest_of
+from veneer.auth.verifier import Denial, lifespan_of, recall_of
 from veneer.facts import Principal
 
 ALICE = Principal(id="alice")
@@ -86,3 +87,10 @@ async def test_it_holds_all_open_and_knows_whom_they_know() -> None:
 def test_one_is_needed() -> None:
     with pytest.raises(ValueError, match="no verifier"):
         AnyOf([])
+
+
+async def test_what_the_first_remembers_is_told_at_once_and_nothing_of_the_others() -> None:
+    static = StaticKeys([(digest_of("sk-alice"), ALICE)])
+    assert recall_of(AnyOf([static, Says(REVOKED)]))("sk-alice") is ALICE
+    assert recall_of(AnyOf([static, Says(ALICE)]))("sk-other") is None
+    assert recall_of(AnyOf([Says(REVOKED), static]))("sk-alice") is None

@@ -48,3 +48,13 @@ def test_one_key_for_two_and_no_key_at_all_are_refused() -> None:
         StaticKeys([(digest_of("a"), ALICE), (digest_of("a"), BOB)])
     with pytest.raises(ValueError, match="There is no key"):
         StaticKeys([])
+
+
+@pytest.mark.parametrize("pepper", [None, b"pepper"])
+async def test_whose_key_it_is_is_told_at_once_where_it_was_met(pepper: bytes | None) -> None:
+    keys = StaticKeys([(digest_of("sk-alice", pepper), ALICE)], pepper=pepper)
+    assert keys.recall("sk-alice") is (ALICE if pepper is None else None)
+    await keys.verify("sk-alice")
+    await keys.verify("sk-other")
+    assert keys.recall("sk-alice") is ALICE
+    assert keys.recall("sk-other") is None

@@ -55,6 +55,22 @@ async def test_a_known_key_costs_the_store_nothing() -> None:
     assert bench.store.finds == 1
 
 
+async def test_a_known_key_is_told_at_once_while_it_may_be_relied_upon() -> None:
+    bench = Bench()
+    token = await bench.key(expires_at=NOON + timedelta(seconds=MAX_AGE + 1))
+    assert bench.keys.recall(token) is None
+    principal = await bench.keys.verify(token)
+    assert bench.keys.recall(token) is principal
+    bench.monotonic.now += MAX_AGE
+    assert bench.keys.recall(token) is None
+    principal = await bench.keys.verify(token)
+    assert bench.keys.recall(token) is principal
+    bench.clock.now += MAX_AGE + 1
+    assert bench.keys.recall(token) is None
+    assert await bench.keys.verify(token) is Denial.EXPIRED
+    assert bench.store.finds == 2
+
+
 async def test_a_foreign_token_is_a_key_like_any_other() -> None:
     bench = Bench()
     token = await bench.key(token="sk-imported")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from veneer.auth.verifier import Denial, Verifier, lifespan_of, principals_of
+from veneer.auth.verifier import Denial, Verifier, lifespan_of, principals_of, recall_of
 from veneer.facts import Principal
 
 
@@ -19,6 +19,8 @@ class AnyOf:
         if not verifiers:
             raise ValueError("There is no verifier to ask: give one or more.")
         self._verifiers = tuple(verifiers)
+        # What the first does not remember, it may know all the same, and goes before the others.
+        self.recall = recall_of(self._verifiers[0])
         self.principals = tuple(
             principal for verifier in verifiers for principal in principals_of(verifier)
         )

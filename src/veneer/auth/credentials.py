@@ -67,18 +67,19 @@ class Credentials:
         The same credential may stand in several fields, two may not.
         """
         names = self._names
-        kept = list(headers)
+        kept = []
         shown: bytes | None = None
         for pair in headers:
             # Most fields are none of these, and every call has many.
-            if pair[0] in names:
-                credential = _bare(pair[0], pair[1])
-                if credential is None:
-                    return NOT_BEARER
-                if shown is not None and shown != credential:
-                    return TWO
-                shown = credential
-                kept.remove(pair)
+            if pair[0] not in names:
+                kept.append(pair)
+                continue
+            credential = _bare(pair[0], pair[1])
+            if credential is None:
+                return NOT_BEARER
+            if shown is not None and shown != credential:
+                return TWO
+            shown = credential
         return _judged(shown, kept)
 
     def read_websocket(self, scope: Scope) -> tuple[Shown | Error, list[str]]:

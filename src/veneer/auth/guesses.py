@@ -17,6 +17,7 @@ class Guesses:
     that gets no answer as to whether its guess was right, and `at_once` of its credentials that
     are not known good are verified at a time. At most `max_peers` are remembered; beyond that, the
     one that has been quiet for longest is forgotten. `clock` (seconds) stands in for time in tests.
+    `quiet` is whether nobody has failed of late, so that there is nothing to look up.
     Raises ValueError for numbers that cannot be.
     """
 
@@ -43,11 +44,7 @@ class Guesses:
         self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         self._gates: dict[bytes, tuple[asyncio.Semaphore, int]] = {}
         self._good: OrderedDict[int, None] = OrderedDict()
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nobody has failed of late, so that there is nothing to look up."""
-        return not self._buckets
+        self.quiet = True
 
     def failed(self, peer: bytes) -> float:
         """Count a failure; return 0 where there was room for it, else seconds until there is."""
@@ -56,6 +53,7 @@ class Guesses:
         wait = max(0.0, (level + 1 - self._limit) / self._rate)
         self._buckets[peer] = (level if wait else level + 1, now)
         self._buckets.move_to_end(peer)
+        self.quiet = False
         if len(self._buckets) > self._max_peers:
             self._buckets.popitem(last=False)
         return wait
@@ -67,6 +65,7 @@ class Guesses:
         quietest = next(iter(self._buckets), None)
         if quietest is not None and not self._level(quietest, now):
             del self._buckets[quietest]
+            self.quiet = not self._buckets
         return self._level(peer, now) + 1 > self._limit
 
     def is_good(self, credential: str) -> bool:

@@ -94,6 +94,17 @@ class StoredKeys:
         self._fresh_until = float("-inf")
         self._silent = False
 
+    def recall(self, credential: str) -> Principal | None:
+        """Return who shows this key, where that is in memory and may be relied upon."""
+        entry = self._cache.get(self._cache.fingerprint(credential))
+        if entry is None:
+            return None
+        now = self._monotonic()
+        if now >= self._fresh_until and now >= entry.fresh_until:
+            return None
+        answer = self._judge(entry)
+        return answer if isinstance(answer, Principal) else None
+
     async def verify(self, credential: str) -> Principal | Denial:
         """Return who shows this key, or why it is not accepted; from memory where that is enough.
 

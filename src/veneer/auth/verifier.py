@@ -1,6 +1,6 @@
 """The seam between the layer that asks for credentials and whoever knows them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import Enum, auto
 from typing import Protocol
@@ -23,7 +23,8 @@ class Verifier(Protocol):
     """Knows who a credential belongs to.
 
     One that keeps connections or tasks has a `lifespan()`, which `lifespan_of` finds; one that
-    knows its keys before the first request has `principals`, which `principals_of` finds.
+    knows its keys before the first request has `principals`, which `principals_of` finds; one that
+    remembers them has `recall(credential)`, which `recall_of` finds.
     """
 
     async def verify(self, credential: str) -> Principal | Denial:
@@ -44,3 +45,13 @@ def principals_of(verifier: Verifier) -> Iterable[Principal]:
     """Return the principals that a verifier knows of before the first request."""
     principals: Iterable[Principal] = getattr(verifier, "principals", ())
     return principals
+
+
+def recall_of(verifier: Verifier) -> Callable[[str], Principal | None]:
+    """Return what tells at once whose credential it is; None where only `verify` can tell."""
+    recall: Callable[[str], Principal | None] = getattr(verifier, "recall", _nobody)
+    return recall
+
+
+def _nobody(_credential: str) -> None:
+    """Remember nobody."""

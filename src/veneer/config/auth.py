@@ -12,7 +12,7 @@ from veneer.auth.jwks import Jwks
 from veneer.auth.jwt import JwtVerifier
 from veneer.auth.static import StaticKeys, digest_of
 from veneer.auth.stored import StoredKeys
-from veneer.auth.verifier import Denial, Verifier
+from veneer.auth.verifier import Verifier
 from veneer.config.auth_tables import (
     DEFAULT_PEPPER,
     AuthTable,
@@ -100,22 +100,14 @@ def read_peppers(table: AuthTable) -> Peppers:
         return Peppers(secrets, current=table.current_pepper or tables[-1].id)
 
 
-class _OwnKeys:
+class _OwnKeys(StoredKeys):
     """Keys of a store that nobody else uses: it is closed after them."""
-
-    def __init__(self, keys: StoredKeys, store: KeyStore) -> None:
-        self._keys = keys
-        self._store = store
-
-    async def verify(self, credential: str) -> Principal | Denial:
-        """Return whose key this is."""
-        return await self._keys.verify(credential)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Hold the keys open, and the store around them."""
         try:
-            async with self._keys.lifespan():
+            async with super().lifespan():
                 yield
         finally:
             await self._store.aclose()
@@ -123,8 +115,7 @@ class _OwnKeys:
 
 def _stored_keys(table: AuthTable, access: StoreAccess) -> Verifier:
     with blame("[auth]"):
-        keys = StoredKeys(access.store, access.peppers, prefix=table.prefix, grace=table.grace)
-    return _OwnKeys(keys, access.store)
+        return _OwnKeys(access.store, access.peppers, prefix=table.prefix, grace=table.grace)
 
 
 def _read_pepper(pepper: PepperTable) -> str:

@@ -16,13 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veneer import facts
 from veneer.auth import scopes
-from veneer.auth.credentials import CHALLENGE, DEFAULT, Credentials, Shown
+from veneer.auth.credentials import CHALLENGE, DEFAULT, Credentials
 from veneer.auth.guesses import Guesses
 from veneer.auth.paths import Paths, Public
 from veneer.auth.peers import Peers
-from veneer.auth.verifier import Denial, Verifier, lifespan_of, principals_of
+from veneer.auth.verifier import Denial, Verifier, lifespan_of, principals_of, recall_of
 from veneer.dialects import Kind
-from veneer.errors import Error
+from veneer.errors import Error, Field
 from veneer.facts import Principal
 from veneer.layer import Layer
 from veneer.wiring import ConfigurationError, chain
@@ -87,6 +87,7 @@ class AuthMiddleware(Layer):
     ) -> None:
         super().__init__(app)
         self._verifier = verifier
+        self._recall = recall_of(verifier)
         self._credentials = Credentials(credentials)
         self._public = Paths(public, option="public") or None
         self._admin = Paths(admin, option="admin") or None
@@ -107,26 +108,44 @@ class AuthMiddleware(Layer):
         """Return the verifier's own lifespan."""
         return lifespan_of(self._verifier)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request on with its principal and without its credential, or refuse it."""
         if self._public is not None and self._public.certainly_hold(scope):
             facts.put(scope, PUBLIC)
-            await self.below(scope, receive, send)
-            return
+            return self.below(scope, receive, send)
         shown = self._credentials.read(scope["headers"])
-        # What is mostly so is asked for: classes of structs take long to say no.
-        if not isinstance(shown, Shown):
-            await shown(scope, receive, send)
-            return
-        if shown.credential is None:
-            await self._credentials.missing(scope, receive, send)
-            return
-        judged = self._judge(scope, await self._verify(scope, shown.credential))
-        if not isinstance(judged, Principal):
-            await judged(scope, receive, send)
-            return
+        # Not isinstance: the classes of structs take long to say no.
+        if type(shown) is Error:
+            return shown(scope, receive, send)
+        credential, headers = shown.credential, shown.headers
+        if credential is None:
+            return self._credentials.missing(scope, receive, send)
+        # Most keys come again and again, and cost no coroutine here.
+        principal = self._recall(credential) if self._guesses.quiet else None
+        if principal is None:
+            return self._ask(credential, headers, scope, receive, send)
+        return self._pass(principal, headers, scope, receive, send)
+
+    async def _ask(
+        self, credential: str, headers: list[Field], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Have the verifier say whose credential this is, and go by that."""
+        answer = await self._verify(scope, credential)
+        await self._pass(answer, headers, scope, receive, send)
+
+    def _pass(
+        self,
+        answer: Principal | Denial,
+        headers: list[Field],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> Awaitable[None]:
+        judged = self._judge(scope, answer)
+        if type(judged) is Error:
+            return judged(scope, receive, send)
         scope[facts.SCOPE_KEY][Principal] = judged
-        await self.below({**scope, "headers": shown.headers}, receive, send)
+        return self.below({**scope, "headers": headers}, receive, send)
 
     async def handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Do the same for a WebSocket, before it is accepted."""
