@@ -7,7 +7,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from veneer import facts
-from veneer.client import MAX_DIGITS, BodyTimeoutError, BodyTooLargeError, client_of
+from veneer.client import MAX_DIGITS, BodyTimeoutError, BodyTooLargeError, Client, client_of
 from veneer.dialects import Dialect, Kind
 from veneer.errors import BODY_LATE, Error, unreadable
 from veneer.facts import RequestFact
@@ -50,6 +50,9 @@ MAX_MEMBER = 4096
 MAX_REMEMBERED = 256
 
 _JSON = Body.JSON
+
+# The fields that tell whether a body will be read.
+DESCRIBING = frozenset([b"content-encoding", b"content-length", b"content-type"])
 
 UNSAID = (b"", b"null")
 FLAGS = MappingProxyType({b"": False, b"null": False, b"false": False, b"true": True})
@@ -94,23 +97,25 @@ async def read_json(
     refused = _refused_unread(scope, max_body)
     if refused is not None:
         return refused
+    known = facts.all_in(scope)
+    client = known.get(Client) or client_of(scope, receive)
     try:
-        body = await client_of(scope, receive).body(max_body)
+        body = await client.body(max_body)
     except BodyTooLargeError:
         return _too_large(max_body)
     except BodyTimeoutError:
         return BODY_LATE
-    known = facts.all_in(scope)
     dialect = known.get(Dialect)
     read = _read_members(operation, body, stored, dialect is None or dialect.keeps_answers)
-    if isinstance(read, Call):
+    # Not isinstance: the classes of structs take long to say no.
+    if type(read) is not Error:
         known[Call] = read
     return read
 
 
 def _refused_unread(scope: Scope, max_body: int) -> Error | None:
     """Return the error of a request whose fields tell that its body will not be read."""
-    headers = dict(scope["headers"])
+    headers = {name: value for name, value in scope["headers"] if name in DESCRIBING}
     coding = headers.get(b"content-encoding")
     if coding is not None and coding.strip().lower() not in (b"", b"identity"):
         return Error(
@@ -149,7 +154,7 @@ def _read_members(operation: Operation, body: bytes, stored: bool, keeps: bool) 
             return Error(Kind.INVALID_JSON, f"The request body is not UTF-8 (byte {error.start}).")
     try:
         members = read_members(operation.name, body)
-        if not stored and isinstance(members, ResponsesMembers):
+        if not stored and type(members) is ResponsesMembers:
             refused = refuse_stored(members, keeps=keeps)
             if refused is not None:
                 return refused
@@ -172,7 +177,7 @@ def _judge(operation: Operation, members: Members) -> Call | Error:
     model, stream, wanted = None, False, None
     if members.model is not ABSENT:
         name = _model_of(bytes(members.model)[: MAX_MEMBER + 1])
-        if isinstance(name, Error):
+        if type(name) is Error:
             return name
         model = name
     if members.stream is not ABSENT:

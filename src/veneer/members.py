@@ -186,11 +186,10 @@ def read_members(operation: str, body: bytes) -> Members:
 
 def _refuse_duplicates(body: bytes, members: Members) -> None:
     values = msgspec.structs.astuple(members)
-    sizes = list(map(len, values))
-    # A member that is not there has no size.
-    there = list(compress(_QUOTED[type(members)], sizes))
-    if max(sizes) > LONG:
-        for quoted, raw in zip(there, compress(values, sizes), strict=True):
+    # A member that is not there is empty, and so false.
+    there = list(compress(_QUOTED[type(members)], values))
+    if len(body) > LONG:
+        for quoted, raw in zip(there, filter(None, values), strict=True):
             if len(raw) > LONG:
                 body = _without(body, quoted, bytes(raw))
     if may_repeat(body, there):

@@ -4,6 +4,7 @@ from veneer.compat.look import Look
 from veneer.compat.refused import wrong, wrong_type
 from veneer.compat.texts import is_said
 from veneer.dialects import Kind
+from veneer.members import ABSENT
 from veneer.wire import splice
 
 CHOICES = frozenset([b'"none"', b'"auto"', b'"required"'])
@@ -16,7 +17,10 @@ def check(body: bytes, seen: Look | None) -> None:
     """
     if seen is None or not seen.messages:
         _check_messages(splice.value(body, ("messages",)))
-    _check_choice(splice.value(body, ("tool_choice",)) if seen is None else bytes(seen.tool_choice))
+    if seen is None:
+        _check_choice(splice.value(body, ("tool_choice",)))
+    elif seen.tool_choice is not ABSENT:
+        _check_choice(bytes(seen.tool_choice))
 
 
 def _check_messages(messages: bytes | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from veneer.compat.target import CAPS, Target
+from veneer.compat.target import CAPS, Cap, Target
 from veneer.members import ABSENT
 
 
@@ -30,19 +30,22 @@ class Look(msgspec.Struct, frozen=True):
 
     def concerns(self, target: Target) -> bool:
         """Whether it has something that the target does not know."""
-        other = CAPS[target.max_tokens == CAPS[0]]
         return (
             (target.legacy_functions and self._speaks_of_functions())
             or (target.functions_only and self._speaks_of_tools())
-            or (target.max_tokens is not None and getattr(self, other) is not ABSENT)
+            or (target.max_tokens is not None and self._caps_otherwise(target.max_tokens))
             or (not target.developer_role and "developer" in [each.role for each in self._said()])
         )
+
+    def _caps_otherwise(self, known: Cap) -> bool:
+        other = CAPS[known == CAPS[0]]
+        return getattr(self, other) is not ABSENT
 
     def _speaks_of_functions(self) -> bool:
         if self.functions is not ABSENT or self.function_call is not ABSENT:
             return True
         # Not a generator: all calls come by here, some with many messages.
-        for message in self._said():
+        for message in self.messages or ():
             if message.function_call is not ABSENT or message.role == "function":
                 return True
         return False

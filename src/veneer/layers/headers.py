@@ -7,7 +7,6 @@ team may have a version of its own.
 
 from collections.abc import Awaitable, Sequence
 from importlib import import_module
-from itertools import repeat
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -77,22 +76,22 @@ class HeadersMiddleware(Layer):
         own_id = request_id()
         known[RequestId] = RequestId(own_id, client_id)
         known[Dialect] = self._dialect
-        versions, version, refused = self._versions, None, None
-        if versions is not None:
-            version, refused = asked_version(scope, versions)
+        versions = self._versions
+        version, refused = (None, None) if versions is None else asked_version(scope, versions)
 
         # No coroutine of its own: all but the start of a response only passes.
         def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 seconds = perf_counter() - started
                 # A loop costs half of what a comprehension does.
-                headers, is_timed = [], False
+                headers, is_timed, replaced = [], False, self._replaced
                 for pair in message.get("headers", ()):
                     name = pair[0]
-                    if name not in self._replaced:
+                    if name not in replaced:
                         headers.append(pair)
                         is_timed = is_timed or name == PROCESSING
-                headers += zip(self._id_names, repeat(own_id.encode()))
+                for name in self._id_names:
+                    headers.append((name, own_id.encode()))  # noqa: PERF401 - as said
                 headers += self._constant
                 if versions is not None:
                     applied = version or versions.default_of(known.get(Principal))

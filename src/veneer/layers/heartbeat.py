@@ -56,7 +56,7 @@ class HeartbeatMiddleware(Layer):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and keep its stream alive."""
-        stream = _Stream(scope, send, interval=self._interval, early_start=self._early_start)
+        stream = _Stream(scope, send, self._interval, self._early_start)
         try:
             await self.below(scope, receive, stream.send)
         finally:
@@ -86,7 +86,7 @@ class _Stream:
     )
 
     def __init__(
-        self, scope: Scope, send: Send, *, interval: float, early_start: float | None
+        self, scope: Scope, send: Send, interval: float, early_start: float | None
     ) -> None:
         self._scope = scope
         self._send = send

@@ -227,7 +227,9 @@ class ModelsMiddleware(Layer):
             if isinstance(left, Error):
                 return left
             body = left
-        refused = refusal(model, call, body) or self._refusal(principal, body)
+        refused = refusal(model, call, body) or (
+            self._refusal(principal, hidden) if (hidden := hidden_models(body)) else None
+        )
         if refused is not None:
             return refused
         known[Resolved] = Resolved(name, model)
@@ -241,9 +243,9 @@ class ModelsMiddleware(Layer):
             body = renamed(body, model.id, named=bool(call.model))
         return scope if body is kept else client.replace_body(scope, body)
 
-    def _refusal(self, principal: Principal | None, body: bytes) -> Error | None:
-        """Return the error of a call that has another model do something that may not."""
-        for name in hidden_models(body):
+    def _refusal(self, principal: Principal | None, names: Iterable[str]) -> Error | None:
+        """Return the error of a call that has other models do something that may not."""
+        for name in names:
             model = self._discovery.catalog.find(name)
             # Its name goes on as it is: an alias would mean nothing to the upstream.
             if model is None or model.id != name or not is_permitted(principal, name, model):
