@@ -6,14 +6,20 @@ from tests.asgi import Exchange, http_scope
 from veneer.client import ClientDisconnectedError
 from veneer.errors import Error
 from veneer.upstream.client_body import ClientBody, read_client_body
+from veneer.upstream.forwarding import to_upstream, withheld
 
 
 def exchange(*headers: tuple[bytes, bytes], parts: tuple[bytes, ...] = (b"",)) -> Exchange:
     return Exchange(http_scope(headers=headers), parts)
 
 
+def framing_of(asked: Exchange) -> list[tuple[bytes, bytes]]:
+    _, framing = to_upstream(asked.scope["headers"], "1.1", withheld(None))
+    return framing
+
+
 async def body_of(asked: Exchange) -> ClientBody:
-    body = await read_client_body(asked.scope, asked.receive)
+    body = await read_client_body(framing_of(asked), asked.receive)
     assert isinstance(body, ClientBody)
     return body
 
@@ -38,7 +44,7 @@ async def test_a_body_framed_in_two_ways_or_in_no_way_is_refused(
     headers: list[tuple[bytes, bytes]],
 ) -> None:
     asked = exchange(*headers, parts=(b"abc",))
-    refused = await read_client_body(asked.scope, asked.receive)
+    refused = await read_client_body(framing_of(asked), asked.receive)
     assert isinstance(refused, Error)
     await refused(asked.scope, asked.receive, asked.send)
     assert asked.status == 400
@@ -84,7 +90,7 @@ async def test_a_client_that_leaves_in_its_body_is_noticed() -> None:
     asked = exchange((b"content-length", b"3"), parts=())
     asked.disconnect.set()
     with pytest.raises(ClientDisconnectedError):
-        await read_client_body(asked.scope, asked.receive)
+        await read_client_body(framing_of(asked), asked.receive)
     asked = exchange((b"content-length", b"3"), parts=(b"a", b"b"))
     asked._inbox[1]["more_body"] = True
     asked.disconnect.set()

@@ -14,7 +14,7 @@ PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def sent(*headers: tuple[bytes, bytes], dropped: frozenset[bytes] = KEYED) -> object:
     """Return what goes upstream, without our Via."""
-    kept = to_upstream(list(headers), "1.1", dropped)
+    kept, _ = to_upstream(list(headers), "1.1", dropped)
     assert kept.pop() == VIA
     return kept
 
@@ -81,12 +81,12 @@ def test_fields_that_connection_nominates_stay_here() -> None:
 def test_repeated_fields_keep_their_order() -> None:
     headers = [(b"x-a", b"1"), (b"x-b", b"2"), (b"x-a", b"3")]
     assert sent(*headers) == headers
-    assert to_client(headers) == headers
+    assert to_client(headers).headers == headers
 
 
 def test_via_is_added_after_those_of_earlier_hops() -> None:
     headers = [(b"via", b"1.0 a, 1.1 b"), (b"via", b"2 c")]
-    assert to_upstream(headers, "2", PLAIN) == [(b"via", b"1.0 a, 1.1 b, 2 c, 2 veneer")]
+    assert to_upstream(headers, "2", PLAIN) == ([(b"via", b"1.0 a, 1.1 b, 2 c, 2 veneer")], [])
 
 
 def test_a_valid_trace_goes_on() -> None:
@@ -130,7 +130,8 @@ def test_an_invalid_trace_goes_no_further(trace: list[tuple[bytes, bytes]]) -> N
     ],
 )
 def test_what_is_the_upstreams_own_does_not_reach_the_client(name: bytes) -> None:
-    assert to_client([(name, b"x"), (b"content-length", b"3")]) == [(b"content-length", b"3")]
+    seen = to_client([(name, b"x"), (b"content-length", b"3")])
+    assert seen.headers == [(b"content-length", b"3")]
 
 
 def test_what_a_response_nominates_stays_here_except_its_framing() -> None:
@@ -141,7 +142,29 @@ def test_what_a_response_nominates_stays_here_except_its_framing() -> None:
         (b"content-encoding", b"gzip"),
         (b"retry-after", b"1"),
     ]
-    assert to_client(headers) == headers[2:]
+    assert to_client(headers).headers == headers[2:]
+
+
+def test_what_frames_the_body_is_kept_apart() -> None:
+    framing = [(b"content-length", b"3"), (b"transfer-encoding", b"chunked")]
+    for dropped in (KEYED, PLAIN):
+        kept, apart = to_upstream([framing[0], (b"x-a", b"1"), framing[1]], "1.1", dropped)
+        assert kept == [(b"x-a", b"1"), VIA]
+        assert apart == framing
+
+
+def test_names_next_to_what_stays_go_on() -> None:
+    headers = [(b"proxy", b"1"), (b"proxyx", b"2"), (b"access-control", b"3"), (b"", b"4")]
+    assert sent(*headers) == headers
+    assert to_client(headers).headers == headers
+
+
+def test_the_first_content_type_and_request_id_of_an_answer_are_told() -> None:
+    kind, other = (b"content-type", b"a/b"), (b"content-type", b"c/d")
+    head = to_client([(b"x-request-id", b"1"), kind, (b"x-request-id", b"2"), other])
+    assert (head.headers, head.content_type, head.request_id) == ([kind, other], b"a/b", b"1")
+    head = to_client([])
+    assert (head.headers, head.content_type, head.request_id) == ([], None, None)
 
 
 NAMES = st.sampled_from(
@@ -151,7 +174,7 @@ NAMES = st.sampled_from(
 
 @given(st.lists(st.tuples(NAMES, st.sampled_from([b"", b"x-a", b"a, b", b"close"]))))
 def test_what_goes_on_is_a_selection_in_order(headers: list[tuple[bytes, bytes]]) -> None:
-    *kept, via = to_upstream(headers, "1.1", KEYED)
+    (*kept, via), _ = to_upstream(headers, "1.1", KEYED)
     rest = iter(headers)
     assert all(pair in rest for pair in kept)
     assert via[1].endswith(b"1.1 veneer")

@@ -3,16 +3,11 @@
 from collections.abc import AsyncIterator
 
 import msgspec
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive
 
-from veneer.client import ClientDisconnectedError
+from veneer.client import MAX_DIGITS, ClientDisconnectedError
 from veneer.dialects import Kind
 from veneer.errors import Error
-
-FRAMING = frozenset([b"content-length", b"transfer-encoding"])
-
-# An integer of more digits is no length that anything could have.
-MAX_DIGITS = 19
 
 TWO_LENGTHS = Error(
     Kind.INVALID_REQUEST,
@@ -28,14 +23,16 @@ class ClientBody(msgspec.Struct, frozen=True):
     length: int | None = None
 
 
-async def read_client_body(scope: Scope, receive: Receive) -> ClientBody | Error:
+async def read_client_body(
+    framing: list[tuple[bytes, bytes]], receive: Receive
+) -> ClientBody | Error:
     """Return the request's body: whole where it came in one message, else streamed.
 
-    A request framed in two ways, or in one that is no number, is refused (RFC 9112 §6.1, §6.3).
+    `framing` are the fields of the request that tell its length. One framed in two ways, or in one
+    that is no number, is refused (RFC 9112 §6.1, §6.3).
     Raises `ClientDisconnectedError`, and what `receive` raises.
     """
     length = None
-    framing = [pair for pair in scope["headers"] if pair[0] in FRAMING]
     if framing:
         name, value = framing[0]
         if len(framing) > 1:

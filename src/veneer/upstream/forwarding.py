@@ -2,6 +2,9 @@
 
 from types import MappingProxyType
 
+import msgspec
+
+from veneer.client import FRAMING
 from veneer.wire import fields
 
 Headers = list[tuple[bytes, bytes]]
@@ -55,6 +58,11 @@ NOT_TO_CLIENT = frozenset(
 
 HIDDEN = fields.HOP_BY_HOP | NOT_TO_CLIENT
 
+# What lies between these begins with `proxy-` or `access-control-`; cutting off the beginning of
+# each name to compare it costs more than all the rest.
+PROXY, AFTER_PROXY = b"proxy-", b"proxy."
+ACCESS, AFTER_ACCESS = b"access-control-", b"access-control."
+
 
 def withheld(key_header: bytes | None) -> frozenset[bytes]:
     """Return the names of what an upstream is not told; its own key stands in `key_header`."""
@@ -62,19 +70,24 @@ def withheld(key_header: bytes | None) -> frozenset[bytes]:
     return dropped if key_header is None else dropped | fields.CREDENTIALS | {key_header}
 
 
-def to_upstream(headers: Headers, http_version: str, dropped: frozenset[bytes]) -> Headers:
-    """Return the fields that go on, without those of names in `dropped`, and with Via added.
+def to_upstream(
+    headers: Headers, http_version: str, dropped: frozenset[bytes]
+) -> tuple[Headers, Headers]:
+    """Return the fields that go on, and apart from them those that frame the body.
 
-    A traceparent that is not valid goes no further; without a valid one, nor does tracestate
-    (W3C Trace Context §3.2, §3.3).
+    Names in `dropped` do not go on, and Via is added. A traceparent that is not valid goes no
+    further; without a valid one, nor does tracestate (W3C Trace Context §3.2, §3.3).
     """
     kept = []
+    framing = []
     judged = []
     for pair in headers:
         name = pair[0]
         if name not in dropped:
-            if name[:6] != b"proxy-":
+            if not PROXY <= name < AFTER_PROXY:
                 kept.append(pair)
+        elif name in FRAMING:
+            framing.append(pair)
         elif name in JUDGED and pair[1] not in fields.PLAIN_CONNECTION:
             judged.append(pair)
     via = VIA.get(http_version) or http_version.encode("ascii") + b" veneer"
@@ -87,11 +100,38 @@ def to_upstream(headers: Headers, http_version: str, dropped: frozenset[bytes]) 
             kept = [pair for pair in kept if pair[0] not in nominated]
         via = b", ".join([*(value for name, value in judged if name == b"via"), via])
     kept.append((b"via", via))
-    return kept
+    return kept, framing
 
 
-def to_client(headers: Headers) -> Headers:
-    """Return the fields of an upstream's response that its client may see."""
-    nominated = fields.nominated(headers)
-    gone = HIDDEN | nominated if nominated else HIDDEN
-    return [pair for pair in headers if pair[0] not in gone and pair[0][:15] != b"access-control-"]
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What an upstream's header comes to: the fields that its client may see, and two of them.
+
+    `request_id`, the upstream's own, is none that the client sees.
+    """
+
+    headers: Headers
+    content_type: bytes | None
+    request_id: bytes | None
+
+
+def to_client(headers: Headers) -> Answer:
+    """Return what there is for the client in the header of an upstream's response."""
+    kept = []
+    nominating = []
+    content_type = request_id = None
+    for pair in headers:
+        name = pair[0]
+        if name in HIDDEN:
+            if name == b"connection":
+                nominating.append(pair)
+            elif name == b"x-request-id" and request_id is None:
+                request_id = pair[1]
+        elif not ACCESS <= name < AFTER_ACCESS:
+            kept.append(pair)
+            if name == b"content-type" and content_type is None:
+                content_type = pair[1]
+    if nominating:
+        nominated = fields.nominated(nominating)
+        if nominated:
+            kept = [pair for pair in kept if pair[0] not in nominated]
+    return Answer(kept, content_type, request_id)

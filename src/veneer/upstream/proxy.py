@@ -24,7 +24,7 @@ from veneer.upstream.base_url import split_url
 from veneer.upstream.client_body import read_client_body
 from veneer.upstream.credentials import Credentials, Shown
 from veneer.upstream.failures import INVALID, UNSENT, UNWRITABLE, error_for
-from veneer.upstream.forwarding import to_upstream
+from veneer.upstream.forwarding import Answer, to_client, to_upstream
 from veneer.upstream.guard import admit
 from veneer.upstream.h1 import H1Transport
 from veneer.upstream.httpx_transport import HttpxTransport
@@ -37,7 +37,6 @@ from veneer.upstream.transport import (
     Transport,
     TransportError,
 )
-from veneer.wire import fields
 
 logger = logging.getLogger("veneer.upstream")
 
@@ -152,7 +151,8 @@ class Upstream:
         endpoint = facts.get(scope, Endpoint)
         if endpoint is None:
             admitted = await admit(self._allowed, scope, receive)
-            if isinstance(admitted, Error):
+            # Not `isinstance`: where it is none, that asks the metaclass of structs.
+            if type(admitted) is Error:
                 facts.put(scope, UNREACHED)
                 await admitted(scope, receive, send)
                 return
@@ -161,21 +161,23 @@ class Upstream:
         try:
             with client.while_connected():
                 answer = await self._ask(endpoint, scope, receive)
-                if isinstance(answer, Error):
+                if type(answer) is Error:
                     await answer(scope, receive, send)
                     return
-                response = answer
-                await relay(response, self.name, scope, receive, send)
+                response, head = answer
+                await relay(response, head, self.name, scope, receive, send)
         except ClientDisconnectedError:
             return
         finally:
             if response is not None and not response.ended:
                 await response.aclose()
 
-    async def _ask(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response | Error:
-        """Send the request on; return the response from its header on, or what went wrong."""
+    async def _ask(
+        self, endpoint: Endpoint, scope: Scope, receive: Receive
+    ) -> tuple[Response, Answer] | Error:
+        """Send the request on; return the response with its header read, or what went wrong."""
         prepared = await self._prepare(endpoint, scope, receive)
-        if isinstance(prepared, Error):
+        if type(prepared) is Error:
             facts.put(scope, UNREACHED)
             return prepared
         request, shown = prepared
@@ -197,13 +199,13 @@ class Upstream:
             if isinstance(error, UNSENT):
                 facts.put(scope, UNREACHED)
             return error_for(error)
-        request_id = fields.get(response.headers, b"x-request-id")
+        head = to_client(response.headers)
         facts.put(
             scope,
             Route(
                 target=self.name,
                 status=response.status,
-                request_id=None if request_id is None else request_id.decode("latin-1"),
+                request_id=None if head.request_id is None else head.request_id.decode("latin-1"),
                 seconds=perf_counter() - started,
             ),
         )
@@ -212,27 +214,27 @@ class Upstream:
             if refusal is not None:
                 await response.aclose()
                 return refusal
-        return response
+        return response, head
 
     async def _prepare(
         self, endpoint: Endpoint, scope: Scope, receive: Receive
     ) -> tuple[Request, Shown] | Error:
         """Return the request as it goes on, its body perhaps still on the way, and its key."""
         shown = self._credentials.next(scope)
-        if isinstance(shown, Error):
+        if type(shown) is Error:
             return shown
+        headers, framing = to_upstream(scope["headers"], scope["http_version"], shown.withheld)
+        if shown.field is not None:
+            headers.append(shown.field)
         try:
-            body = await read_client_body(scope, receive)
+            body = await read_client_body(framing, receive)
         except BodyTimeoutError:
             return BODY_LATE
-        if isinstance(body, Error):
+        if type(body) is Error:
             return body
         target = self._base + b"/" + endpoint.path
         if scope["query_string"]:
             target += b"?" + scope["query_string"]
-        headers = to_upstream(scope["headers"], scope["http_version"], shown.withheld)
-        if shown.field is not None:
-            headers.append(shown.field)
         method = scope["method"].encode("ascii")
         return Request(method, target, headers, body.content, body.length), shown
 

@@ -20,7 +20,8 @@ _INTERIM, _SWITCHING_PROTOCOLS, _OK, _NO_CONTENT, _NOT_MODIFIED, _LAST = (
     304,
     599,
 )
-_BLANKS = (b" ", b"\t")
+# What of a header says how its message ends, and how long its connection stays.
+_NOTED = frozenset([b"content-length", b"transfer-encoding", b"keep-alive"])
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 
@@ -86,9 +87,7 @@ class ResponseReader:
         """Keep a field of the header, or of the trailers, of which nothing is made."""
         name = name.lower()
         # llhttp leaves the blanks after a value on it (RFC 9112 §5.1); for the coding they matter.
-        if value[-1:] in _BLANKS and name != b"transfer-encoding":
-            value = value.rstrip(b" \t")
-        self._headers.append((name, value))
+        self._headers.append((name, value if name == b"transfer-encoding" else value.rstrip()))
 
     def on_headers_complete(self) -> None:
         """Judge the header, and make the response unless it is an interim one."""
@@ -99,18 +98,19 @@ class ResponseReader:
         if not _OK <= status <= _LAST:
             self._interim_response(status)
             return
-        fields = dict(headers)
-        coding = fields.get(b"transfer-encoding")
-        if coding is not None:
-            self._check_coding(coding)
-        promise = fields.get(b"keep-alive")
-        if promise is not None:
-            found = _KEEP_ALIVE_TIMEOUT.search(promise)
-            self.keepalive = float(found[1]) if found else None
+        sized = False
+        for name, value in headers:
+            if name in _NOTED:
+                if name == b"keep-alive":
+                    found = _KEEP_ALIVE_TIMEOUT.search(value)
+                    self.keepalive = float(found[1]) if found else None
+                    continue
+                sized = True
+                if name == b"transfer-encoding":
+                    self._check_coding(value)
         if not self._version_1_1:
             self._check_version()
         bodiless = self._head_only or status in (_NO_CONTENT, _NOT_MODIFIED)
-        sized = coding is not None or b"content-length" in fields
         self.until_eof = not bodiless and not sized
         # llhttp cannot be told of a HEAD, and 204 has no length: what comes next is doubtful.
         self.reusable = (

@@ -7,24 +7,25 @@ from starlette.types import Receive, Scope, Send
 
 from veneer.errors import BrokenResponseError
 from veneer.upstream.failures import error_for
-from veneer.upstream.forwarding import to_client
+from veneer.upstream.forwarding import Answer
 from veneer.upstream.transport import Response, TransportError
 from veneer.wire import fields
 
 logger = logging.getLogger("veneer.upstream")
 
 
-async def relay(response: Response, name: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Pass on the response of the upstream called `name`.
+async def relay(  # noqa: PLR0913, PLR0917 - what there is of a call and its answer
+    response: Response, head: Answer, name: str, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Pass on the response of the upstream called `name`, whose header is read as `head`.
 
     A stream starts at once. Any other body is waited for first, so that an upstream which fails
     before it can still be answered for with a whole error. Raises `BrokenResponseError` where it
     fails later.
     """
-    headers = to_client(response.headers)
-    kind = fields.get(headers, b"content-type")
+    kind = head.content_type
     streaming = kind is not None and fields.is_event_stream(fields.media_type(kind))
-    start = {"type": "http.response.start", "status": response.status, "headers": headers}
+    start = {"type": "http.response.start", "status": response.status, "headers": head.headers}
     body = b""
     if not (streaming or response.ended):
         try:
