@@ -12,8 +12,7 @@ from starlette.types import Receive
 
 from tests.asgi import http_scope, json_request, read_body
 from tests.calls import call_of, refused
-from veneer import client as client_module
-from veneer import facts
+from veneer import facts, lookout
 from veneer.call import MAX_MODEL_NAME, Call, read_call
 from veneer.client import Client, ClientDisconnectedError, client_of
 from veneer.counts import MAX_COUNT
@@ -235,7 +234,7 @@ async def test_a_body_of_the_limit_is_read() -> None:
 
 
 async def test_a_body_that_stalls_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "WATCH_AFTER", 0.001)
+    monkeypatch.setattr(lookout, "WATCH_AFTER", 0.001)
     scope = http_scope()
 
     async def receive() -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.types import Message, Scope
 
 from tests.asgi import http_scope, read_body
-from veneer import client as client_module
+from veneer import lookout
 from veneer.client import (
     BodyTimeoutError,
     BodyTooLargeError,
@@ -55,7 +55,7 @@ class Server:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the watcher start at once, so that tests need not wait for it."""
-    monkeypatch.setattr(client_module, "WATCH_AFTER", 0.0)
+    monkeypatch.setattr(lookout, "WATCH_AFTER", 0.0)
 
 
 async def turn(times: int = 10) -> None:
@@ -207,7 +207,7 @@ async def test_a_cancellation_while_reading_passes_as_it_is() -> None:
 
 
 async def test_nobody_watches_a_short_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "WATCH_AFTER", 60)
+    monkeypatch.setattr(lookout, "WATCH_AFTER", 60)
     before = asyncio.all_tasks()
     server = Server([b""])
     client = Client(server.receive)
@@ -221,7 +221,7 @@ async def test_nobody_watches_a_short_call(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_the_watcher_starts_after_its_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "WATCH_AFTER", 0.1)
+    monkeypatch.setattr(lookout, "WATCH_AFTER", 0.1)
     server = Server([b""])
     client = Client(server.receive)
     left = asyncio.Event()
@@ -603,7 +603,7 @@ async def test_a_listener_may_come_in_the_middle_of_a_slow_body() -> None:
 async def test_a_listener_does_not_put_off_the_end_of_patience(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(client_module, "WATCH_AFTER", 0.1)
+    monkeypatch.setattr(lookout, "WATCH_AFTER", 0.1)
     client = Client(Server([b"a"], whole=False).receive, idle_timeout=0.3)
     reading = asyncio.create_task(client.body(10))
     await asyncio.sleep(0.22)

@@ -8,16 +8,15 @@ request, and everybody below asks it.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from types import CoroutineType, TracebackType
-from typing import Self, cast
+from types import CoroutineType
+from typing import cast
 
 from starlette.types import Message, Receive, Scope
 
 from veneer import facts
 from veneer.begun import Begun
-
-# A watcher costs a task, so only calls that last this long (in seconds) get one.
-WATCH_AFTER = 0.025
+from veneer.lookout import Lookout
+from veneer.while_connected import ClientDisconnectedError, WhileConnected
 
 # What tells where a body ends.
 FRAMING = frozenset([b"content-length", b"transfer-encoding"])
@@ -26,10 +25,6 @@ DISCONNECT = "http.disconnect"
 
 # An integer of more digits is no length that anything could have.
 MAX_DIGITS = 19
-
-
-class ClientDisconnectedError(Exception):
-    """The client closed its connection before its answer was whole."""
 
 
 class BodyTooLargeError(Exception):
@@ -44,6 +39,8 @@ class Client:
     """Who is on the other end of a request: its body, and whether it is still there.
 
     `receive` is the server's; `idle_timeout` (seconds) bounds the wait for each part of the body.
+    Who makes many has a `lookout` for all of them: a watcher costs a task, so only calls that last
+    get one.
     `self.receive` is what layers hand down in its place. A client that leaves is noticed while
     its body is read, and from the end of the body on: so whoever wants to know reads the body.
     """
@@ -58,20 +55,23 @@ class Client:
         "_keep",
         "_left_at",
         "_listeners",
+        "_lookout",
         "_over",
         "_parts",
         "_reader",
         "_receive",
         "_size",
-        "_soon",
         "_timed_out",
         "_timer",
         "_waiting_since",
         "_watcher",
     )
 
-    def __init__(self, receive: Receive, *, idle_timeout: float = 30.0) -> None:
+    def __init__(
+        self, receive: Receive, *, idle_timeout: float = 30.0, lookout: Lookout | None = None
+    ) -> None:
         self._receive = receive
+        self._lookout = Lookout() if lookout is None else lookout
         self._idle_timeout = idle_timeout
         self._body: bytes | None = None
         # What was read of a body that is not whole yet, and handed to nobody.
@@ -91,8 +91,6 @@ class Client:
         self._waiting_since = 0.0
         self._timed_out = False
         self._timer: asyncio.TimerHandle | None = None
-        # Whether the timer is to come as soon as any that would be asked for.
-        self._soon = False
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -171,7 +169,7 @@ class Client:
         reader = self._reader = cast("asyncio.Task[object]", asyncio.current_task())
         cancelling = reader.cancelling()
         self._waiting_since = asyncio.get_running_loop().time()
-        self._arm(WATCH_AFTER)
+        self._lookout.add(self)
         try:
             return await receiving
         except asyncio.CancelledError:
@@ -189,7 +187,7 @@ class Client:
         if not message.get("more_body", False):
             self._complete = True
             if self._listeners:
-                self._arm(WATCH_AFTER)
+                self._lookout.add(self)
         if self._inspect is not None:
             self._inspect(message.get("body", b""))
         return message
@@ -205,7 +203,7 @@ class Client:
             body = b"".join(self._parts)
             self._parts.clear()
             return {"type": "http.request", "body": body, "more_body": not self._complete}
-        elif not self._complete and not self.disconnected:
+        elif not self._complete and self._left_at is None:
             self._handed = True
             return await self._read()
         if not self.disconnected and not self._closed:
@@ -223,7 +221,7 @@ class Client:
         self._handed = False
         self._complete = True
         if self._listeners:
-            self._arm(WATCH_AFTER)
+            self._lookout.add(self)
         headers = [pair for pair in scope["headers"] if pair[0] not in FRAMING]
         headers.append((b"content-length", b"%d" % len(body)))
         return {**scope, "headers": headers}
@@ -264,7 +262,7 @@ class Client:
         self._keep = 0.0
         self._left()
 
-    def while_connected(self) -> "WhileConnected":
+    def while_connected(self) -> WhileConnected:
         """Return a context in which a call is cancelled when its client leaves."""
         return WhileConnected(self)
 
@@ -276,10 +274,10 @@ class Client:
         if self._closed:
             return
         self._listeners.append(listener)
-        if self.disconnected:
+        if self._left_at is not None:
             self._schedule()
-        else:
-            self._arm(WATCH_AFTER)
+        elif self._complete and self._watcher is None:
+            self._lookout.add(self)
 
     def forget(self, listener: Callable[[], None]) -> None:
         """Take a listener back; one that was called already is no error."""
@@ -289,8 +287,8 @@ class Client:
     def close(self) -> None:
         """Stop watching: the call is over, and nobody below is to wait for its client."""
         self._closed = True
-        if self._timer is not None:
-            self._disarm()
+        self._lookout.drop(self)
+        self._disarm()
         if self._watcher is not None:
             self._watcher.cancel()
             self._watcher = None
@@ -298,37 +296,30 @@ class Client:
         if self._over is not None:
             self._over.set()
 
-    def _arm(self, delay: float) -> None:
-        """See to it that `_tick` comes after this delay at the latest."""
-        if self._watcher is not None or self._closed or self._soon:
-            return
-        loop = asyncio.get_running_loop()
-        if self._timer is not None:
-            if self._timer.when() <= loop.time() + delay:
-                return
-            self._timer.cancel()
-        self._soon = delay <= WATCH_AFTER
-        self._timer = loop.call_later(delay, self._tick)
-
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._soon = False
 
-    def _tick(self) -> None:
+    def look(self) -> None:
         """Start the watcher, unless the body is still on its way: then see that it moves."""
-        self._timer = None
-        self._soon = False
         if self._reader is not None:
-            waited = asyncio.get_running_loop().time() - self._waiting_since
-            if waited < self._idle_timeout:
-                self._arm(self._idle_timeout - waited)
-            else:
-                self._timed_out = True
-                self._reader.cancel()
-        elif self._complete and self._listeners:
+            if self._timer is None:
+                self._mind_body()
+        elif self._complete and self._listeners and self._left_at is None:
             self._watch()
+
+    def _mind_body(self) -> None:
+        self._timer = None
+        if self._reader is None:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._idle_timeout - (loop.time() - self._waiting_since)
+        if left > 0:
+            self._timer = loop.call_later(left, self._mind_body)
+        else:
+            self._timed_out = True
+            self._reader.cancel()
 
     def _watch(self) -> None:
         if self._watcher is None:
@@ -365,49 +356,21 @@ class Client:
         return self._over
 
 
-class WhileConnected:
-    """Cancels what runs inside it when the client leaves, and turns that into an exception.
-
-    Raises `ClientDisconnectedError` from `with`. A cancellation from elsewhere passes as it is. It
-    costs no task: the disconnect cancels the task that entered it, as `asyncio.timeout` does.
-    """
-
-    __slots__ = ("_cancelled", "_cancelling", "_client", "_task")
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0
-        self._cancelled = False
-
-    def __enter__(self) -> Self:
-        self._task = cast("asyncio.Task[object]", asyncio.current_task())
-        self._cancelling = self._task.cancelling()
-        self._client.on_disconnect(self._cancel)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._client.forget(self._cancel)
-        if not self._cancelled or self._task is None:
-            return
-        if self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise ClientDisconnectedError from error
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._cancelled = True
-            self._task.cancel()
-
-
-def client_of(scope: Scope, receive: Receive) -> Client:
+def client_of(scope: Scope, receive: Receive, lookout: Lookout | None = None) -> Client:
     """Return the client of this request; the first to ask makes it from the server's `receive`."""
     known = facts.all_in(scope)
     client: Client | None = known.get(Client)
     if client is None:
-        client = known[Client] = Client(receive)
+        client = known[Client] = Client(receive, lookout=lookout)
     return client
+
+
+__all__ = [
+    "FRAMING",
+    "MAX_DIGITS",
+    "BodyTimeoutError",
+    "BodyTooLargeError",
+    "Client",
+    "ClientDisconnectedError",
+    "client_of",
+]

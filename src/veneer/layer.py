@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from veneer import facts
 from veneer.client import Client, ClientDisconnectedError
 from veneer.lifetime import Lifetime
+from veneer.lookout import Lookout
 from veneer.wiring import ConfigurationError, chain, check_above, check_below, written_by
 
 
@@ -43,6 +44,7 @@ class Layer:
         if isinstance(app, Layer) and type(app).__call__ is Layer.__call__:
             self.below = app.enter
             app.above.append(self)
+        self._lookout = Lookout()
         self._ready = False
         self._written: Written | None = None
         self._lifetime: Lifetime | None = None
@@ -97,7 +99,7 @@ class Layer:
             parts = list(chain(self))
             check_above(parts, known)
             self._written = Written(written_by(parts))
-        client = Client(receive)
+        client = Client(receive, lookout=self._lookout)
         known[Written] = self._written
         known[Client] = client
         try:

@@ -19,6 +19,7 @@ from veneer.client import (
 )
 from veneer.errors import BODY_LATE, Error
 from veneer.facts import Route, Unreached
+from veneer.lookout import Lookout
 from veneer.operations import Allowed, Endpoint
 from veneer.upstream.base_url import split_url
 from veneer.upstream.client_body import read_client_body
@@ -87,6 +88,7 @@ class Upstream:
         origin, base = split_url(url)
         self.name = name
         self._base = base
+        self._lookout = Lookout()
         keys = [api_key] if isinstance(api_key, str) else api_key
         self._credentials = Credentials(name, keys, api_key_header, passes=passes_credentials)
         self._allowed = Allowed(allow)
@@ -118,7 +120,7 @@ class Upstream:
             await self._answer(client, scope, receive, send)
         else:
             scope = dict(scope)
-            client = client_of(scope, receive)
+            client = client_of(scope, receive, self._lookout)
             try:
                 await self._answer(client, scope, client.receive, send)
             finally:

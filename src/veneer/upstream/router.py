@@ -14,6 +14,7 @@ from veneer.errors import Error
 from veneer.facts import OwnKeys, Route, Unreached
 from veneer.layer import Written
 from veneer.lifetime import lifespan
+from veneer.lookout import Lookout
 from veneer.operations import Allowed, Body, Endpoint
 from veneer.routing.plan import Plan
 from veneer.routing.preferences import NO_PREFERENCES, Preferences
@@ -81,6 +82,7 @@ class Router:
         self._preferences = preferences
         self._health_interval = health_interval
         self._allowed = Allowed(allow)
+        self._lookout = Lookout()
         self._random = random
         self._clock = clock
 
@@ -95,7 +97,7 @@ class Router:
             await self._answer(client, scope, receive, send)
         else:
             scope = dict(scope)
-            client = client_of(scope, receive)
+            client = client_of(scope, receive, self._lookout)
             # Targets may be wrapped in layers, of which none is the outermost.
             facts.put(scope, Written(frozenset()))
             try:
