@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: Request, head: bytes) -> asyncio.Future[H1Response]:
         """Send `request`, rendered as `head`; return what its response or failure will resolve."""
-        self._reader.begin(head_only=request.method == b"HEAD")
+        self._reader.begin(request.method)
         waiter = self._waiter = self._loop.create_future()
         body = request.body
         if isinstance(body, bytes) and len(body) <= _SMALL:

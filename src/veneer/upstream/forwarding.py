@@ -58,8 +58,8 @@ NOT_TO_CLIENT = frozenset(
 
 HIDDEN = fields.HOP_BY_HOP | NOT_TO_CLIENT
 
-# What lies between these begins with `proxy-` or `access-control-`; cutting off the beginning of
-# each name to compare it costs more than all the rest.
+# What lies between these begins with `proxy-` or `access-control-`; cutting the beginning off each
+# name to compare it would cost more.
 PROXY, AFTER_PROXY = b"proxy-", b"proxy."
 ACCESS, AFTER_ACCESS = b"access-control-", b"access-control."
 
@@ -123,7 +123,8 @@ def to_client(headers: Headers) -> Answer:
         name = pair[0]
         if name in HIDDEN:
             if name == b"connection":
-                nominating.append(pair)
+                if pair[1] not in fields.PLAIN_CONNECTION:
+                    nominating.append(pair)
             elif name == b"x-request-id" and request_id is None:
                 request_id = pair[1]
         elif not ACCESS <= name < AFTER_ACCESS:

@@ -49,18 +49,18 @@ class ResponseReader:
         self._fruitless = 0
         self._parser = httptools.HttpResponseParser(self)
 
-    def begin(self, *, head_only: bool) -> None:
-        """Expect a response; `head_only` when its request was a HEAD."""
+    def begin(self, method: bytes) -> None:
+        """Expect a response to a request of this method."""
         self.response = None
         self.complete = False
         self._headers = []
-        self._head_only = head_only
+        self._head_only = method == b"HEAD"
         self._fruitless = 0
 
     def feed(self, data: bytes) -> None:
         """Take what was received. After a `MalformedResponse` nothing more may be fed."""
         if self._fruitless == 0 and self.response is None:
-            self._version_1_1 = data.startswith(b"HTTP/1.1 ")
+            self._version_1_1 = data[:9] == b"HTTP/1.1 "
             # llhttp takes RTSP and ICE as well, and empty lines before them.
             if not self._version_1_1 and not data.startswith(b"HTTP/"[: len(data)]):
                 raise MalformedResponse("the upstream does not answer in HTTP")

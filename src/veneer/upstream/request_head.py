@@ -12,6 +12,7 @@ _METHODS = frozenset((b"GET", b"POST"))
 _TARGET = re.compile(rb"[^\x00-\x20\x7f]+").fullmatch
 _LINE = b": ".join
 _NAME = itemgetter(0)
+_END = (b"", b"")
 _OURS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding"))
 
 
@@ -41,17 +42,17 @@ def render_head(request: Request, host: bytes) -> bytes:
     """
     method, target, fields = request.method, request.target, request.headers
     frame = framing(request)
-    lines = [host, *map(_LINE, fields)]
+    lines = [method + b" " + target + host, *map(_LINE, fields)]
     if frame is not None:
         lines.append(_LINE(frame))
+    lines += _END
     # With one character between lines, replacing it tells how many there are at a fraction of what
     # counting costs.
-    drawn = b"%b %b%b\n\n" % (method, target, b"\n".join(lines))
+    drawn = b"\n".join(lines)
     head = drawn.replace(b"\n", b"\r\n")
-    # `host` is two lines, and an empty one comes last. Not `in`: for bytes, that raises and drops
-    # an exception first.
-    breaks = len(head) - len(drawn)
-    if breaks != len(lines) + 2 or drawn.find(b"\r") >= 0 or drawn.find(b"\0") >= 0:
+    # `host` ends one line and is another, so there are as many breaks as parts were joined. Not
+    # `in`: for bytes, that raises and drops an exception first.
+    if len(head) - len(drawn) != len(lines) or drawn.find(b"\r") >= 0 or drawn.find(b"\0") >= 0:
         raise ValueError("a request holds a line end or NUL where none may stand")
     if not (_is_method(method) and _is_target(target)):
         raise ValueError("a request needs a method and an encoded target, neither with blanks")
