@@ -132,14 +132,12 @@ def endpoint_of(scope: Scope) -> Endpoint | None:
     """
     known = scope.get(facts.SCOPE_KEY)
     endpoint: Endpoint | None = None if known is None else known.get(Endpoint)
+    if endpoint is None and not scope.get("root_path"):
+        endpoint = _USUAL_PATHS.get(scope["path"])
     return endpoint or _read_path(scope)
 
 
 def _read_path(scope: Scope) -> Endpoint | None:
-    if not scope.get("root_path"):
-        usual = _USUAL_PATHS.get(scope["path"])
-        if usual is not None:
-            return usual
     below = path_below_base(scope)
     # A slash at the end changes nothing, lest it makes another operation of the same path upstream.
     endpoint = ENDPOINTS.get(below) or ENDPOINTS.get(below.removesuffix("/"))

@@ -22,11 +22,15 @@ def hidden_models(body: bytes) -> Iterable[str]:
 
     Of tools that a client runs itself nothing is asked, whatever their parameters are called.
     """
-    # Most say neither, which costs less to find than what is not there.
-    if not may_have(body, _NAMES):
+    # Names are not looked for in the text first: that takes longer than to decode so little of it.
+    try:
+        read = _decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        # Whoever reads all of it says what is wrong, unless something may be hidden here.
+        if may_have(body, _NAMES):
+            raise
         return ()
-    read = _decode(body)
-    # Or only in what their messages say, which costs less to find than a name in all that.
+    # Most say neither.
     if read.tools is ABSENT and read.moderation is ABSENT:
         return ()
     return [*_named(bytes(read.tools)), *_named(b"[%b]" % read.moderation)]
