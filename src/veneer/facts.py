@@ -76,7 +76,7 @@ class RequestMetadata(RequestFact, frozen=True, kw_only=True):
     custom_fields: Mapping[str, str] = {}
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class Standing(msgspec.Struct, frozen=True):
     """How a quota stands for a caller.
 
     `unit` is `requests`, `tokens` or `concurrent-requests`. Of `limit` units in `window` seconds

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
+import msgspec
 from starlette.types import Message, Scope, Send
 
 from veneer import facts
@@ -14,30 +15,19 @@ Field = tuple[bytes, bytes]
 Stamp = Callable[[Scope, Iterable[Field]], list[Field]]
 
 
-class Metered:
+class Metered(msgspec.Struct):
     """Settles what was taken before the last message leaves, or when `settle` is called.
 
     `stamp` adds to a response's fields how the quotas stand; None leaves that to a layer above.
     """
 
-    __slots__ = ("_estimate", "_limiter", "_scope", "_send", "_stamp", "_status", "_taken")
-
-    def __init__(  # noqa: PLR0913, PLR0917 - all of a request's way back, said once
-        self,
-        scope: Scope,
-        send: Send,
-        stamp: Stamp | None,
-        limiter: Limiter,
-        taken: object,
-        estimate: Estimate | None,
-    ) -> None:
-        self._scope = scope
-        self._send = send
-        self._stamp = stamp
-        self._limiter = limiter
-        self._taken = taken
-        self._estimate = estimate
-        self._status: int | None = None
+    _scope: Scope
+    _send: Send
+    _stamp: Stamp | None
+    _limiter: Limiter
+    _taken: object
+    _estimate: Estimate | None
+    _status: int | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on; it is no coroutine of its own, as most events only pass."""

@@ -9,7 +9,7 @@ Where it stands twice, both ask once: a request that nothing between them can re
 the outer one for both, and the inner one lets it pass.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -110,20 +110,35 @@ class RateLimitMiddleware(Layer):
         """Return the limiter's own lifespan."""
         return self.counting.limiter.lifespan()
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Take what the request is charged and pass it on, or refuse it."""
         known = scope[facts.SCOPE_KEY]
         ahead = known.get(Ahead)
-        taken = ahead is not None and ahead.counting is self.counting and not ahead.looked
+        if ahead is not None and ahead.counting is self.counting and not ahead.looked:
+            return self.below(scope, receive, send)
         endpoint = known.get(Endpoint) or self._allowed.find(scope)
-        if taken or endpoint is None:
-            await self.below(scope, receive, send)
-            return
+        if endpoint is None:
+            return self.below(scope, receive, send)
         known[Endpoint] = endpoint
-        operation = endpoint.operation
+        return self._hold(scope, receive, send, endpoint.operation, ahead)
+
+    async def _hold(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        operation: Operation,
+        ahead: Ahead | None,
+    ) -> None:
+        known = scope[facts.SCOPE_KEY]
         call: Call | Error | None = None
         if self._reads_call:
-            call = known.get(Call) or await self._read(operation, scope, receive)
+            call = known.get(Call)
+            # What has no JSON is not read here.
+            if call is None and operation.body is JSON and scope["method"] in operation.methods:
+                call = await read_call(
+                    scope, receive, max_body=self._max_body, stored=self._allowed.stored
+                )
         answer = self.below
         if isinstance(call, Error):
             answer, bill = call, self._bill_unread(scope, operation.name)
@@ -132,7 +147,6 @@ class RateLimitMiddleware(Layer):
         if not bill.charges:
             await answer(scope, receive, send)
             return
-        stamp = None if Quotas in known else self._stamp
         try:
             if self.counting.waits:
                 with known[Client].while_connected():
@@ -142,15 +156,15 @@ class RateLimitMiddleware(Layer):
         except LimiterUnavailableError:
             await UNAVAILABLE(scope, receive, send)
             return
-        known[Quotas] = self._stand(known.get(Quotas), decision.standings, ahead)
-        metered = Metered(
-            scope,
-            send,
-            stamp,
-            self.counting.limiter,
-            decision.taken,
-            bill.estimate,
+        earlier = known.get(Quotas)
+        known[Quotas] = (
+            Quotas(decision.standings, self._ietf)
+            if earlier is None
+            else self._stand(earlier, decision.standings, ahead)
         )
+        stamp = self._stamp if earlier is None else None
+        limiter = self.counting.limiter
+        metered = Metered(scope, send, stamp, limiter, decision.taken, bill.estimate)
         try:
             if decision.refused:
                 model = call.model if isinstance(call, Call) else None
@@ -159,15 +173,6 @@ class RateLimitMiddleware(Layer):
             await answer(scope, receive, metered.send)
         finally:
             metered.settle()
-
-    async def _read(
-        self, operation: Operation, scope: Scope, receive: Receive
-    ) -> Call | Error | None:
-        """Return the call, or what is wrong with it; None for what is not read here."""
-        if operation.body is not JSON or scope["method"] not in operation.methods:
-            return None
-        stored = self._allowed.stored
-        return await read_call(scope, receive, max_body=self._max_body, stored=stored)
 
     def _bill_unread(self, scope: Scope, operation: str) -> Bill:
         """Return what is charged for a request that cannot be read: that it was one."""
@@ -201,12 +206,8 @@ class RateLimitMiddleware(Layer):
             edits_of(scope).usage_wanted = True
         return bill if look is None else Bill([*bill.charges, *look.charges], bill.estimate)
 
-    def _stand(
-        self, earlier: Quotas | None, now: tuple[Standing, ...], ahead: Ahead | None
-    ) -> Quotas:
+    def _stand(self, earlier: Quotas, now: tuple[Standing, ...], ahead: Ahead | None) -> Quotas:
         """Return how all quotas stand: those judged now in place of what was looked at for us."""
-        if earlier is None:
-            return Quotas(now, self._ietf)
         looked = 0 if ahead is None or ahead.counting is not self.counting else ahead.looked
         kept = earlier.standings[: len(earlier.standings) - looked]
         return Quotas((*kept, *now), earlier.draft)

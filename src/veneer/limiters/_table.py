@@ -98,12 +98,7 @@ class Table:
                 taken.append(Taken(charge, mark))
         if writes:
             self._journal.commit(writes)
-        return Decision(
-            standings=judged.standings,
-            refused=judged.refused,
-            wait=judged.wait,
-            taken=taken or None,
-        )
+        return Decision(judged.standings, judged.refused, judged.wait, taken or None)
 
     def settle(self, taken: Iterable[Taken], tokens: int, now: float) -> None:
         """Correct what was taken, as `Limiter.settle` says; all of it is written, or nothing.

@@ -100,12 +100,12 @@ def decide(charges: Sequence[Charge], meters: Sequence[Meter], now: float) -> Ju
         left = limit - level + TOLERANCE
         standings.append(
             Standing(
-                policy=quota.policy,
-                unit=unit,
-                limit=limit,
-                window=quota.window,
-                remaining=int(left) if left > 0 else 0,
-                reset=meter.reset(level, quota),
+                quota.policy,
+                unit,
+                limit,
+                quota.window,
+                int(left) if left > 0 else 0,
+                meter.reset(level, quota),
             )
         )
     return Judged(tuple(standings), tuple(over), wait, marks)

@@ -64,12 +64,8 @@ class MemoryLimiter:
         judged = decide(charges, meters, now)
         for index in fresh:
             self._keep(keys[index], meters[index], now)
-        return Decision(
-            standings=judged.standings,
-            refused=judged.refused,
-            wait=judged.wait,
-            taken=(charges, meters, judged.marks) if settles and not judged.refused else None,
-        )
+        taken = (charges, meters, judged.marks) if settles and not judged.refused else None
+        return Decision(judged.standings, judged.refused, judged.wait, taken)
 
     def settle(self, taken: Any, tokens: int, /) -> None:
         """Correct what was taken to what was used; see `Limiter`."""

@@ -22,7 +22,7 @@ class LimiterBusyError(LimiterUnavailableError):
     """Whoever counts is held up for a moment: this call was in vain, the next may not be."""
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True):
     """What a limiter decided, and how things stand after it.
 
     `standings` are in the order of the charges. `refused` are the indexes of the charges that did

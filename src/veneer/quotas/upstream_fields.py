@@ -15,7 +15,8 @@ Fields = Sequence[tuple[bytes, bytes]]
 Combine = Callable[[Fields, Fields], list[tuple[bytes, bytes]]]
 
 FAMILIES = (b"x-ratelimit-", b"ratelimit-")
-BEGINNINGS = (b"x-ratelimit-", b"ratelimit")
+# None of them sorts before it.
+FIRST = b"ratelimit"
 # OpenAI's fields of each unit.
 NAMES = tuple(
     (b"x-ratelimit-limit-" + unit, b"x-ratelimit-remaining-" + unit, b"x-ratelimit-reset-" + unit)
@@ -43,10 +44,8 @@ def combiner(option: str) -> Combine:
 
 def hide(headers: Fields, ours: Fields) -> list[tuple[bytes, bytes]]:
     """Return the response's fields with ours alone: those of the upstream are dropped."""
-    # Most fields are told apart without a call of ours.
-    kept = [
-        pair for pair in headers if not pair[0].startswith(BEGINNINGS) or not is_rate_limit(pair[0])
-    ]
+    # Most fields sort before all of them, which costs no call to see.
+    kept = [pair for pair in headers if pair[0] < FIRST or not is_rate_limit(pair[0])]
     return [*kept, *ours]
 
 
