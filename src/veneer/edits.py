@@ -28,10 +28,10 @@ class Edits:
     how many a stream has had by then, None where the answer is no stream; `answered`, what the
     upstream has said beside its usage. `images` is how many images have come, if `images_wanted`
     asks for that, None where it cannot be seen. `error` says the error that a stream ends with in
-    other words: it gets the data of its event, the operation's name and how many events went
-    before, and returns the event. `warnings` are what its client is told of what was changed or
-    left out of its request, where the dialect tells that. `names_canonical` is whether the answer
-    names its model as the catalog does, where a router's target calls it otherwise.
+    other words: it gets the call's scope, the data of the event, the operation's name and how many
+    events went before, and returns the event. `warnings` are what its client is told of what was
+    changed or left out of its request, where the dialect tells that. `names_canonical` is whether
+    the answer names its model as the catalog does, where a router's target calls it otherwise.
     """
 
     __slots__ = (
@@ -58,7 +58,7 @@ class Edits:
         self.model: bytes | None = None
         self.events: int | None = None
         self.answered: Answered | None = None
-        self.error: Callable[[bytes, str, int], bytes] | None = None
+        self.error: Callable[[Scope, bytes, str, int], bytes] | None = None
         self.images: int | None = None
         self.images_wanted = False
         self.failed = False
@@ -78,6 +78,16 @@ class Edits:
         name = route.canonical
         if self.names_canonical and name and (self.model is not None or route.model != name):
             self.show_model(name)
+
+    def forget(self) -> None:
+        """Let go of those who gave changes, as the answer is over.
+
+        They hold the facts of the call, and these hold its edits: only a collection of garbage
+        would free what a call leaves.
+        """
+        self.in_usage.clear()
+        self.at_end.clear()
+        self.beside = None
 
     @property
     def changes_body(self) -> bool:

@@ -1,6 +1,7 @@
 """One answer on its way through the relay: what kind it is, and what is done with its parts."""
 
 from collections.abc import Awaitable
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -182,12 +183,13 @@ class Answer:
         elif coded:
             await self._forward(message)
         elif streams:
-            asked = self._asked
+            asked, say = self._asked, self._asked.edits.error
             self._stream = StreamRelay(
                 self._operation,
                 asked.edits,
                 limit=asked.limit,
                 withhold_usage=asked.withhold_usage,
+                error=None if say is None else partial(say, self._scope),
             )
             await self._forward({**message, "headers": unbuffered(headers)})
         elif fields.is_json(kind) or (on_demand and not kind):

@@ -1,5 +1,7 @@
 """The pure half of relaying a stream: bytes in, bytes out, and what was seen on the way."""
 
+from collections.abc import Callable
+
 from veneer.edits import Edits
 from veneer.facts import Answered, Usage
 from veneer.layers._edited import edited, named, with_usage, without_usage
@@ -48,6 +50,7 @@ class StreamRelay:
         "_chunked",
         "_editing",
         "_edits",
+        "_error",
         "_finished",
         "_held",
         "_holds",
@@ -66,10 +69,17 @@ class StreamRelay:
     )
 
     def __init__(
-        self, operation: str, edits: Edits, *, limit: int, withhold_usage: bool = False
+        self,
+        operation: str,
+        edits: Edits,
+        *,
+        limit: int,
+        withhold_usage: bool = False,
+        error: Callable[[bytes, str, int], bytes] | None = None,
     ) -> None:
         self._operation = operation
         self._edits = edits
+        self._error = error
         self._withhold = withhold_usage
         self._editing = withhold_usage or edits.usage_shown or edits.changes_body
         self._chunked = operation in CHUNKED
@@ -165,8 +175,8 @@ class StreamRelay:
 
     def _pass(self, event: bytes) -> bytes:
         data = self._observe(event)
-        if self.failed and data and self._edits.error is not None:
-            event = self._edits.error(data, self._operation, self.events)
+        if self.failed and data and self._error is not None:
+            event = self._error(data, self._operation, self.events)
         return self._edit(event, data) if self._editing and data else event
 
     def _observe(self, event: bytes) -> bytes:

@@ -9,7 +9,6 @@ what stamps headers.
 
 import logging
 from collections.abc import Awaitable
-from functools import partial
 from typing import cast
 
 import msgspec
@@ -46,7 +45,7 @@ class ErrorMiddleware(Layer):
         dialect = scope[facts.SCOPE_KEY].get(Dialect)
         if dialect is not None and not dialect.keeps_foreign:
             # Errors in streams are said in the request's dialect, too.
-            edits_of(scope).error = partial(said_anew, scope)
+            edits_of(scope).error = said_anew
         response = _Response(scope, receive, send)
         try:
             await self.below(scope, receive, response.send)

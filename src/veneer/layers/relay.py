@@ -81,7 +81,10 @@ class RelayMiddleware(Layer):
         if inject:
             below = asking_for_usage(below, client_of(scope, receive))
         asked = Asked(call, edits, self._max_observed, inject)
-        await self._relay(Answer(scope, receive, send, asked), below, receive)
+        try:
+            await self._relay(Answer(scope, receive, send, asked), below, receive)
+        finally:
+            edits.forget()
 
     async def _relay(self, answer: Answer, scope: Scope, receive: Receive) -> None:
         """Call the app; see that its answer reaches the client whole, or as a failure."""
