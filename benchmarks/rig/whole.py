@@ -138,7 +138,7 @@ async def calls(
             left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
             async def receive(left: list[Message] = left) -> Message:
-                return left.pop() if left else await staying
+                return left.pop() if left else await asyncio.shield(staying)
 
             await app({**scope, "state": {}}, receive, send)
 
