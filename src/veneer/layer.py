@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from weakref import WeakSet
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -39,11 +40,11 @@ class Layer:
         self.enter: ASGIApp = self._enter_first
         self.below: ASGIApp = app
         # The layers that enter here.
-        self.above: list[Layer] = []
+        self.above: WeakSet[Layer] = WeakSet()
         # One of ours need not find out again that a request is one, and has its facts.
         if isinstance(app, Layer) and type(app).__call__ is Layer.__call__:
             self.below = app.enter
-            app.above.append(self)
+            app.above.add(self)
         self._lookout = Lookout()
         self._ready = False
         self._written: Written | None = None

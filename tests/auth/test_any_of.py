@@ -94,3 +94,16 @@ async def test_what_the_first_remembers_is_told_at_once_and_nothing_of_the_other
     assert recall_of(AnyOf([static, Says(REVOKED)]))("sk-alice") is ALICE
     assert recall_of(AnyOf([static, Says(ALICE)]))("sk-other") is None
     assert recall_of(AnyOf([Says(REVOKED), static]))("sk-alice") is None
+
+
+async def test_who_verifies_in_its_own_way_is_not_passed_by_what_a_parent_remembers() -> None:
+    class AtNight(StaticKeys):
+        async def verify(self, _credential: str) -> Principal | Denial:
+            return REVOKED
+
+    class Named(StaticKeys):
+        pass
+
+    keys = [(digest_of("sk-alice"), ALICE)]
+    assert recall_of(AtNight(keys))("sk-alice") is None
+    assert recall_of(Named(keys))("sk-alice") is ALICE

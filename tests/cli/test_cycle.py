@@ -28,9 +28,9 @@ class Transport(asyncio.Transport):
         """Keep a part."""
         self.parts.append(bytes(data))
 
-    def writelines(self, list_of_data: Any) -> None:
-        """Keep several parts as one."""
-        self.parts.append(b"".join(list_of_data))
+    def is_closing(self) -> bool:
+        """Tell whether it was closed."""
+        return self.closed
 
     def close(self) -> None:
         """Note it."""
@@ -80,7 +80,9 @@ fields = st.lists(
     st.one_of(
         st.tuples(
             st.sampled_from([b"x-a", b"Content-Type", b"x b", b"x:y", b""]),
-            st.sampled_from([b"1", b"", b"a\tb", b"a\nb", b"\x7f", b"\xff", b"a b"]),
+            st.sampled_from(
+                [b"1", b"", b"a\tb", b"a\nb", b"a\r\nset-cookie: b", b"\x7f", b"\xff", b"a b"]
+            ),
         ),
         st.just((b"content-length", b"4")),
         st.just((b"Content-Length", b"4")),
@@ -180,6 +182,44 @@ async def test_messages_out_of_turn_are_the_app_s_error(messages: list[Any]) -> 
         await cycle.send(message)
     with pytest.raises(RuntimeError, match="out of turn"):
         await cycle.send(last)
+
+
+async def test_a_field_with_a_line_of_its_own_is_none() -> None:
+    cycle, transport = a_cycle(Cycle)
+    evil: Any = {**STREAM, "headers": [(b"x-a", b"b\r\nset-cookie: c=1")]}
+    with pytest.raises(RuntimeError, match="is none"):
+        await cycle.send(evil)
+    assert not transport.parts
+
+
+async def test_what_is_said_in_place_of_a_bad_header_has_a_framing_of_its_own() -> None:
+    cycle, transport = a_cycle(Cycle)
+    bad: Any = {**STREAM, "headers": [(b"transfer-encoding", b"chunked"), (b"x", b"\n")]}
+    with pytest.raises(RuntimeError, match="is none"):
+        await cycle.send(bad)
+    await cycle.send_500_response()
+    assert b"".join(transport.parts).endswith(b"connection: close\r\n\r\nInternal Server Error")
+
+
+async def test_a_client_that_waits_to_be_asked_is_asked_before_its_header() -> None:
+    cycle, transport = a_cycle(Cycle)
+    cycle.waiting_for_100_continue = True
+    await cycle.send(START)
+    cycle.message_event.set()
+    await cycle.receive()
+    await cycle.send(body(b"abcd"))
+    asked, answered = transport.parts
+    assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answered.startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_what_is_large_is_not_copied() -> None:
+    cycle, transport = a_cycle(Cycle)
+    large = bytes(100_000)
+    start: Any = {**START, "headers": [(b"content-length", b"100000")]}
+    await cycle.send(start)
+    await cycle.send(body(large))
+    assert [len(part) for part in transport.parts][1:] == [100_000]
 
 
 async def test_nothing_comes_after_the_end() -> None:

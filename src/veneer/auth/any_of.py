@@ -20,10 +20,14 @@ class AnyOf:
             raise ValueError("There is no verifier to ask: give one or more.")
         self._verifiers = tuple(verifiers)
         # What the first does not remember, it may know all the same, and goes before the others.
-        self.recall = recall_of(self._verifiers[0])
+        self._recall = recall_of(self._verifiers[0])
         self.principals = tuple(
             principal for verifier in verifiers for principal in principals_of(verifier)
         )
+
+    def recall(self, credential: str) -> Principal | None:
+        """Return whose credential it is, where the first one remembers it."""
+        return self._recall(credential)
 
     async def verify(self, credential: str) -> Principal | Denial:
         """Return whom the first verifier says that knows, or the denial of all."""

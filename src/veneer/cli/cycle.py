@@ -16,6 +16,9 @@ _are_fields = re.compile(
     rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++: [^\x00-\x08\x0a-\x1f\x7f]*+\r\n)*+\Z"
 ).match
 
+# A header goes with as many bytes of a body as are cheaper to copy than to send by themselves.
+SMALL = 65536
+
 # RFC 9110 §6.4.1: these have no content, and no framing.
 BODILESS = frozenset([HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED])
 
@@ -48,6 +51,7 @@ class Cycle(RequestResponseCycle):
     def _begin(self, status: int, headers: Any) -> None:
         fields: list[bytes] = []
         closing = not self.keep_alive
+        closes = chunked = False
         length: int | None = None
         for name, value in (*self.default_headers, *headers):
             lowered = name.lower()
@@ -55,27 +59,28 @@ class Cycle(RequestResponseCycle):
             if lowered == b"content-length":
                 length = int(value)
             elif lowered == b"transfer-encoding" and value.lower() == b"chunked":
-                self.chunked_encoding = True
+                chunked = True
             elif lowered == b"connection" and _says_close(value):
-                self.keep_alive = closing = False
+                closes = True
         block = b"".join(fields)
-        if _are_fields(block) is None:
+        # A value with a line of its own would be two fields.
+        if _are_fields(block) is None or block.count(b"\n") * 4 != len(fields):
             raise RuntimeError("the app sent a header field that is none")
         self.response_started = True
-        self.waiting_for_100_continue = False
-        framing = self._frame(status, length)
-        close = b"connection: close\r\n" if closing else b""
+        framing = b"" if chunked else self._frame(status, length)
+        self.chunked_encoding = chunked or bool(framing)
+        close = b"connection: close\r\n" if closing and not closes else b""
+        self.keep_alive = not (closing or closes)
         self._head = b"%b%b%b%b\r\n" % (STATUS_LINE[status], block, close, framing)
         if self.chunked_encoding:
             self._write(b"")
 
     def _frame(self, status: int, length: int | None) -> bytes:
-        """Say how the end of the body is told; return what of it the header lacks."""
-        if self.chunked_encoding:
-            return b""
-        self.chunked_encoding = length is None and not self._is_bodiless(status)
+        """Return what the header lacks to tell where the body ends."""
         self.expected_content_length = length or 0
-        return b"transfer-encoding: chunked\r\n" if self.chunked_encoding else b""
+        if length is not None or self._is_bodiless(status):
+            return b""
+        return b"transfer-encoding: chunked\r\n"
 
     def _is_bodiless(self, status: int) -> bool:
         return status in BODILESS or self.scope["method"] == "HEAD"
@@ -104,9 +109,14 @@ class Cycle(RequestResponseCycle):
 
     def _write(self, part: bytes) -> None:
         if self._head:
-            self.transport.writelines((self._head, part))
+            # Before this, the app may still ask for the body of a client that waits to be asked.
+            self.waiting_for_100_continue = False
+            if len(part) <= SMALL:
+                part = self._head + part
+            else:
+                self.transport.write(self._head)
             self._head = b""
-        elif part:
+        if part:
             self.transport.write(part)
 
 

@@ -6,7 +6,9 @@ uvicorn waits for ever for a header that does not end, and keeps all of it. Devi
 2. trailers are dropped: uvicorn appends them to the header of a request that is being served;
 3. a request to upgrade keeps its body: Java's HTTP client asks for HTTP/2 with its first request,
    and uvicorn would serve that without what it carries;
-4. refusals are said in the API's envelope, and the rest of what the client sends is read and thrown
+4. its options that we do not have (a root path, a bound on connections, an access log) are not
+   asked about with each request;
+5. refusals are said in the API's envelope, and the rest of what the client sends is read and thrown
    away for a moment, as a reset could overtake our answer (RFC 9112 §9.6).
 """
 

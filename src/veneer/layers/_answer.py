@@ -15,13 +15,13 @@ from veneer.facts import Answered, Relayed, Route, Usage
 from veneer.layers._body import BodyRelay
 from veneer.layers._stream import CHUNKED, StreamRelay
 from veneer.layers._unfit import EMPTY, NO_STREAM, UNASKED_STREAM, firm
+from veneer.quotas.settlement import FIRST_ERROR
 from veneer.wire import fields
 from veneer.wire.framing import form_of, unbuffered, with_length
 
 # The operations whose answer is a stream exactly if the request says so.
 STREAM_ON_DEMAND = CHUNKED | {"responses"}
 
-FIRST_ERROR = 400
 NO_BODY = frozenset([HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED])
 
 

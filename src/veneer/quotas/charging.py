@@ -134,7 +134,8 @@ def _estimated(known: dict[type, Any], plan: Plan, call: Call, body: bytes) -> B
         if estimator is not asked:
             asked, estimate = estimator, estimated(known, estimator, call, body)
             made = made or estimate
-            cost = estimate.input_tokens + estimate.output_tokens or 1
+            cost = estimate.input_tokens + estimate.output_tokens
+            cost = max(cost, 1)
         charge = charges[index]
         charges[index] = Charge(charge.quota, charge.partition, cost)
     return Bill(charges, made)

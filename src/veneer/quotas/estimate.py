@@ -45,11 +45,14 @@ MAX_REMEMBERED = 64
 
 
 class Estimated(msgspec.Struct, frozen=True):
-    """What an estimator has told of a call."""
+    """What an estimator has told of a call whose body had so many bytes.
+
+    It lasts as long as the call, and the body may not.
+    """
 
     by: Estimator
     call: Call
-    body: bytes
+    size: int
     estimate: Estimate
 
 
@@ -59,10 +62,10 @@ def estimated(known: dict[type, Any], estimator: Estimator, call: Call, body: by
     Layers that ask the same one after the other share its answer.
     """
     made: Estimated | None = known.get(Estimated)
-    if made is not None and made.by is estimator and made.call is call and made.body is body:
+    if made is not None and made.by is estimator and made.call is call and made.size == len(body):
         return made.estimate
     estimate = estimator(call, body)
-    known[Estimated] = Estimated(estimator, call, body, estimate)
+    known[Estimated] = Estimated(estimator, call, len(body), estimate)
     return estimate
 
 
