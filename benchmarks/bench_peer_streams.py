@@ -68,7 +68,8 @@ def measure(*, rounds: int, seconds: float) -> Result:
     for case, metrics in result.samples.items():
         floor = result.samples[f"nginx {case.rpartition(' ')[2]}"]
         metrics["added_ms"] = [
-            value - base for value, base in zip(metrics["first_ms"], floor["first_ms"], strict=True)
+            value - base
+            for value, base in zip(metrics["first_ms"], floor["first_ms"], strict=False)
         ]
     show(result)
     return result

@@ -107,7 +107,7 @@ def joined(samples: Samples) -> Samples:
             into[f"{metric}_{connections}"] = values
             if metric in ("p50", "p99"):
                 into[f"added_{metric}_{connections}"] = [
-                    value - base for value, base in zip(values, floor[metric], strict=True)
+                    value - base for value, base in zip(values, floor[metric], strict=False)
                 ]
     return found
 

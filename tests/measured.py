@@ -56,7 +56,7 @@ def _peers() -> str:
     ordered = sorted(speeds, key=lambda case: -median(speeds[case]))
     lines = ["| proxy | requests/s | of nginx |", "|---|--:|--:|"]
     for case in ordered:
-        pairs = zip(speeds[case], speeds["nginx"], strict=True)
+        pairs = zip(speeds[case], speeds["nginx"], strict=False)
         share = median(speed / floor for speed, floor in pairs)
         digits = 2 if share > 0.01 else 3
         speed = median(speeds[case])

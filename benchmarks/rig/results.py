@@ -123,20 +123,23 @@ def alternate(
 
     Where it is `watched`, a sample that other processes disturbed is taken again, as `calm` says.
     Where `failed` is given, a case that raises RuntimeError is left out from then on, and why
-    stands there.
+    stands there; of the rounds before, it has its samples.
     """
     samples: Samples = {name: {} for name in cases}
+    left_out: set[str] = set()
     for index in range(rounds):
         for name, run in cases.items():
-            if name not in samples:
+            if name in left_out:
                 continue
             try:
                 found = calm(run) if watched else run()
             except RuntimeError as error:
                 if failed is None:
                     raise
-                failed[name] = str(error)
-                del samples[name]
+                failed[name] = f"in round {index + 1} of {rounds}: {error}"
+                left_out.add(name)
+                if not index:
+                    del samples[name]
                 continue
             for metric, value in found.items():
                 samples[name].setdefault(metric, []).append(value)
@@ -146,8 +149,8 @@ def alternate(
 
 
 def ratios(samples: Samples, case: str, reference: str, metric: str) -> list[float]:
-    """Return a case's share of another, round by round."""
-    pairs = zip(samples[case][metric], samples[reference][metric], strict=True)
+    """Return a case's share of another, in each round that both have."""
+    pairs = zip(samples[case][metric], samples[reference][metric], strict=False)
     return [value / base for value, base in pairs if base]
 
 
