@@ -42,25 +42,36 @@ class Result(msgspec.Struct):
 
 
 def measured() -> str:
-    """Return the tables of requests through one core, and of what else matters."""
-    return f"{_peers()}\n{_bars()}"
+    """Return the tables of requests and of events through one core, and of what else matters."""
+    speeds = _compared("peers", "speed_32", "nginx", ("requests/s", 0), falling=True)
+    events = _compared("peer_streams", "cpu_us", "nginx 200", ("CPU µs an event", 1), falling=False)
+    return f"{speeds}\n{events}\n{_bars()}"
 
 
 def _result(name: str) -> Result:
     return msgspec.json.decode((RESULTS / f"{name}.json").read_bytes(), type=Result)
 
 
-def _peers() -> str:
-    found = _result("peers")
-    speeds = {case: metrics["speed_32"] for case, metrics in found.samples.items()}
-    ordered = sorted(speeds, key=lambda case: -median(speeds[case]))
-    lines = ["| proxy | requests/s | of nginx |", "|---|--:|--:|"]
+def _compared(
+    name: str, metric: str, reference: str, shown: tuple[str, int], *, falling: bool
+) -> str:
+    """Return the table of a metric of those who are compared as the reference is, best first."""
+    found = _result(name)
+    title, digits = shown
+    _, _, count = reference.partition(" ")
+    figures = {
+        case: metrics[metric]
+        for case, metrics in found.samples.items()
+        if case.partition(" ")[2] == count
+    }
+    ordered = sorted(figures, key=lambda case: median(figures[case]), reverse=falling)
+    lines = [f"| proxy | {title} | of nginx |", "|---|--:|--:|"]
     for case in ordered:
-        pairs = zip(speeds[case], speeds["nginx"], strict=False)
-        share = median(speed / floor for speed, floor in pairs)
-        digits = 2 if share > 0.01 else 3
-        speed = median(speeds[case])
-        lines.append(f"| {found.labels[case]} | {speed:,.0f} | {share:.{digits}f} |")
+        pairs = zip(figures[case], figures[reference], strict=False)
+        share = median(figure / floor for figure, floor in pairs)
+        fine = 2 if share > 0.01 else 3
+        figure = median(figures[case])
+        lines.append(f"| {found.labels[case]} | {figure:,.{digits}f} | {share:.{fine}f} |")
     return "\n".join(lines) + "\n"
 
 
