@@ -213,6 +213,19 @@ async def test_a_client_that_waits_to_be_asked_is_asked_before_its_header() -> N
     assert answered.startswith(b"HTTP/1.1 200 OK")
 
 
+async def test_an_app_that_fails_before_its_body_is_answered_for() -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send(START)
+        raise ValueError
+
+    cycle, transport = a_cycle(Cycle)
+    await cycle.run_asgi(app)
+    written = b"".join(transport.parts)
+    assert written.startswith(b"HTTP/1.1 500 ")
+    assert written.endswith(b"\r\n\r\nInternal Server Error")
+    assert transport.closed
+
+
 async def test_what_is_large_is_not_copied() -> None:
     cycle, transport = a_cycle(Cycle)
     large = bytes(100_000)

@@ -39,14 +39,19 @@ class Cycle(RequestResponseCycle):
             await self.flow.drain()
         if self.disconnected:
             return
-        kind = message["type"]
-        if not self.response_started and kind == "http.response.start":
+        kind, begun = message["type"], self.response_started or self._head
+        if kind == "http.response.start" and not begun:
             self._begin(message["status"], message.get("headers", ()))
-        elif self.response_started and kind == "http.response.body":
+        elif kind == "http.response.body" and begun:
             if not self.response_complete:
                 self._go_on(message.get("body", b""), more=message.get("more_body", False))
         else:
             raise RuntimeError(f"the app sent {kind!r} out of turn")
+
+    async def send_500_response(self) -> None:
+        """Answer for an app that failed before anything was written, whatever it had begun."""
+        self._head = b""
+        await super().send_500_response()
 
     def _begin(self, status: int, headers: Any) -> None:
         fields: list[bytes] = []
@@ -66,7 +71,6 @@ class Cycle(RequestResponseCycle):
         # A value with a line of its own would be two fields.
         if _are_fields(block) is None or block.count(b"\n") * 4 != len(fields):
             raise RuntimeError("the app sent a header field that is none")
-        self.response_started = True
         framing = b"" if chunked else self._frame(status, length)
         self.chunked_encoding = chunked or bool(framing)
         close = b"connection: close\r\n" if closing and not closes else b""
@@ -109,6 +113,7 @@ class Cycle(RequestResponseCycle):
 
     def _write(self, part: bytes) -> None:
         if self._head:
+            self.response_started = True
             # Before this, the app may still ask for the body of a client that waits to be asked.
             self.waiting_for_100_continue = False
             if len(part) <= SMALL:
