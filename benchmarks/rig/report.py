@@ -17,7 +17,7 @@ This page is made by `run.py` from the raw figures in `results/`; do not edit it
 
     pip install -e '.[serve]'              # in the repository
     apt install nginx-light wrk            # what is absent is skipped, and named
-    python benchmarks/run.py               # all of it, forty minutes
+    python benchmarks/run.py               # all of it, an hour
     python benchmarks/run.py relay stream  # some of it
     python benchmarks/run.py --report      # this page alone
 
