@@ -71,7 +71,9 @@ def _compared(
         share = median(figure / floor for figure, floor in pairs)
         fine = 2 if share > 0.01 else 3
         figure = median(figures[case])
-        lines.append(f"| {found.labels[case]} | {figure:,.{digits}f} | {share:.{fine}f} |")
+        rounds, all_rounds = len(figures[case]), len(figures[reference])
+        short = f" ({rounds} of {all_rounds} rounds)" if rounds < all_rounds else ""
+        lines.append(f"| {found.labels[case]}{short} | {figure:,.{digits}f} | {share:.{fine}f} |")
     return "\n".join(lines) + "\n"
 
 
